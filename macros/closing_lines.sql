@@ -1,0 +1,32 @@
+{#-
+    The body's closing lines: `[attachments: …]` and `(Reactions: …)`, each optional, in this order, at its very end.
+    split_part() from the end costs a fraction of a regular expression anchored there.
+-#}
+
+{#- What stands in the closing reactions line of `body` after `(Reactions: `; null where there is no such line. -#}
+{%- macro closing_reactions(body) -%}
+    {%- set last_line = _line_from_end(body, 1) -%}
+    case when {{ _is_reactions_line(last_line) }} then substr({{ last_line }}, 13, length({{ last_line }}) - 13) end
+{%- endmacro -%}
+
+{#- What stands in the closing attachments line of `body` after `[attachments: `; null where there is no such line. -#}
+{%- macro closing_attachments(body) -%}
+    {%- set last_line = _line_from_end(body, 1) -%}
+    {%- set line_before = _line_from_end(body, 2) -%}
+    case
+        when {{ _is_reactions_line(last_line) }} then {{ _inside_attachments_line(line_before) }}
+        else {{ _inside_attachments_line(last_line) }}
+    end
+{%- endmacro -%}
+
+{%- macro _line_from_end(body, number) -%}
+    {{ trimmed("split_part(" ~ trimmed(body) ~ ", E'\\n', -" ~ number ~ ")") }}
+{%- endmacro -%}
+
+{%- macro _is_reactions_line(line) -%}
+    {{ line }} like '(Reactions: _%)'
+{%- endmacro -%}
+
+{%- macro _inside_attachments_line(line) -%}
+    case when {{ line }} like '[attachments: _%]' then substr({{ line }}, 15, length({{ line }}) - 15) end
+{%- endmacro -%}

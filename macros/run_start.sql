@@ -1,0 +1,33 @@
+{#- What runs before anything is built. -#}
+
+{#- Refuse invocations that would publish wrong or missing rows. -#}
+{%- macro refuse_unsafe_invocations() -%}
+    {%- if execute -%}
+        {%- do check_vars() -%}
+        {%- if flags.EMPTY -%}
+            {%- do exceptions.raise_compiler_error("--empty would publish a scope without rows") -%}
+        {%- endif -%}
+        {%- if invocation_args_dict.get('sample') -%}
+            {%- do exceptions.raise_compiler_error("--sample would publish a part as if it were the whole") -%}
+        {%- endif -%}
+        {%- if flags.FULL_REFRESH and is_scoped() -%}
+            {%- do exceptions.raise_compiler_error("--full-refresh with a scope would lose every row outside it") -%}
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro -%}
+
+{#- Make an empty stand-in for each optional source table that is missing from the schema of our own copies. -#}
+{%- macro create_missing_optional_sources() -%}
+    {%- if execute -%}
+        {%- for source in graph.sources.values() -%}
+            {%- if source.config.meta.get('optional') and source.schema == target.schema ~ '_source' -%}
+                create schema if not exists {{ adapter.quote(source.schema) }};
+                create table if not exists {{ adapter.quote(source.schema) }}.{{ adapter.quote(source.identifier) }} (
+                {%- for column in source.columns.values() %}
+                    {{ adapter.quote(column.name) }} {{ column.data_type }}{{ "," if not loop.last }}
+                {%- endfor %}
+                );
+            {%- endif -%}
+        {%- endfor -%}
+    {%- endif -%}
+{%- endmacro -%}

@@ -1,0 +1,31 @@
+{#-
+    White space, lines and lower case as docs/rules.md defines them, so that nothing depends on a locale.
+-#}
+
+{#- The six characters that count as white space, as a text literal: \x0B is VT. -#}
+{%- macro white_space() -%}
+    {{- "E' \\t\\n\\r\\f\\x0B'" -}}
+{%- endmacro -%}
+
+{#- `text` without white space at both ends. -#}
+{%- macro trimmed(text) -%}
+    btrim({{ text }}, {{ white_space() }})
+{%- endmacro -%}
+
+{#- `text` in lower case, ASCII letters only. -#}
+{%- macro ascii_lower(text) -%}
+    lower(({{ text }}) collate "C")
+{%- endmacro -%}
+
+{#- The text after the last white space in `text`, white space at its end aside; null where there is none. -#}
+{%- macro last_word(text) -%}
+    substring(rtrim({{ text }}, {{ white_space() }}) collate "C" from '[^ \t\n\r\f\v]+$')
+{%- endmacro -%}
+
+{#-
+    A literal for any `value`, whatever standard_conforming_strings says.
+    Usage: group_slug = {{ text_literal("it's") }}
+-#}
+{%- macro text_literal(value) -%}
+    {{- "E'" ~ (value | replace("\\", "\\\\") | replace("'", "''")) ~ "'" -}}
+{%- endmacro -%}

@@ -1,0 +1,70 @@
+{#-
+    Refuse a var that is unknown or has a value it cannot have, by its name; dbt itself takes anything.
+    Called before every run, and by the macro that puts the scope into SQL.
+-#}
+{%- macro check_vars() -%}
+    {%- set checks = {
+        'user_ids': _is_scope_of_users,
+        'group_slugs': _is_scope_of_groups,
+        'top_links_limit': _is_limit,
+        'top_tags_limit': _is_limit,
+        'tracking_parameters': _is_list_of_names,
+        'whiteballoon_schema': _is_schema,
+        'analyses_schema': _is_schema,
+        'membership_key_prefix': _is_name,
+    } -%}
+    {%- for name in invocation_args_dict.get('vars') or {} -%}
+        {%- if name not in checks -%}
+            {%- do exceptions.raise_compiler_error("There is no var '" ~ name ~ "'; there are: " ~ (checks | join(", "))) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- for name, check in checks.items() -%}
+        {%- set complaint = check(var(name)) -%}
+        {%- if complaint -%}
+            {%- do exceptions.raise_compiler_error("The var '" ~ name ~ "' must be " ~ complaint) -%}
+        {%- endif -%}
+    {%- endfor -%}
+{%- endmacro -%}
+
+{#- Each of these returns what the value must be, where it is not. -#}
+
+{%- macro _is_scope_of_users(value) -%}
+    {%- set complaint = "null or a list of one or more whole numbers of 64 bits" -%}
+    {%- if value is none -%}{{ return(none) }}{%- endif -%}
+    {%- if value is string or value is mapping or value is not sequence or value | length == 0 -%}
+        {{ return(complaint) }}
+    {%- endif -%}
+    {%- for item in value -%}
+        {%- if item is not integer or item < -(2 ** 63) or item >= 2 ** 63 -%}{{ return(complaint) }}{%- endif -%}
+    {%- endfor -%}
+{%- endmacro -%}
+
+{%- macro _is_scope_of_groups(value) -%}
+    {%- if value is not none and (_is_list_of_names(value) or value | length == 0) -%}
+        {{ return("null or a list of one or more slugs, each a text that is not empty") }}
+    {%- endif -%}
+{%- endmacro -%}
+
+{%- macro _is_list_of_names(value) -%}
+    {%- set complaint = "a list of texts, none of them empty" -%}
+    {%- if value is string or value is mapping or value is not sequence -%}{{ return(complaint) }}{%- endif -%}
+    {%- for item in value -%}
+        {%- if _is_name(item) -%}{{ return(complaint) }}{%- endif -%}
+    {%- endfor -%}
+{%- endmacro -%}
+
+{%- macro _is_name(value) -%}
+    {%- if value is not string or value == "" or "\x00" in value -%}
+        {{ return("a text that is not empty and holds no NUL") }}
+    {%- endif -%}
+{%- endmacro -%}
+
+{%- macro _is_schema(value) -%}
+    {%- if value is not none and _is_name(value) -%}{{ return("null or the name of a schema") }}{%- endif -%}
+{%- endmacro -%}
+
+{%- macro _is_limit(value) -%}
+    {%- if value is not integer or value < 0 or value > 1000 -%}
+        {{ return("a whole number from 0 to 1000") }}
+    {%- endif -%}
+{%- endmacro -%}

@@ -1,0 +1,37 @@
+with attributes as (
+
+    select * from {{ ref('stg_whiteballoon__user_attributes') }}
+
+),
+
+memberships as (
+
+    -- Of several memberships of one user with one slug, the one with the lowest id counts.
+    select distinct on (user_id, group_slug)
+        user_id,
+        substr(attribute_key, length({{ text_literal(var('membership_key_prefix')) }}) + 1) as group_slug,
+        user_attribute_id,
+        attribute_value
+    from attributes
+    where starts_with(attribute_key, {{ text_literal(var('membership_key_prefix')) }})
+    order by user_id, group_slug, user_attribute_id
+
+),
+
+final as (
+
+    select
+        user_id,
+        group_slug,
+        user_attribute_id,
+        -- Trimmed as a whole, as titles are: a name that is blank leaves no blank behind the bracket.
+        {{ trimmed("'[Signal] ' || coalesce(nullif(" ~ trimmed('attribute_value') ~ ", ''), group_slug)") }}
+            as request_title
+    from memberships
+    where
+        group_slug <> ''
+        and {{ scope_filter('user_id', 'group_slug') }}
+
+)
+
+select * from final

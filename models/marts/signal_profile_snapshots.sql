@@ -1,0 +1,33 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='replace_scope',
+        on_schema_change='fail',
+        pre_hook="{{ refuse_foreign_candidates(ref('int_snapshot_candidates')) }}"
+    )
+}}
+
+with candidates as (
+
+    select * from {{ ref('int_snapshot_candidates') }}
+
+),
+
+final as (
+
+    select
+        user_id,
+        group_slug,
+        message_count,
+        first_seen_at,
+        last_seen_at,
+        top_links,
+        top_tags,
+        reaction_counts,
+        attachment_counts,
+        request_ids
+    from candidates
+
+)
+
+select * from final

@@ -1,0 +1,235 @@
+"""The command line. Whatever is slow to import is imported by the command that needs it."""
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wrapper.errors import ExitCode, WrapperError
+
+_BIGINT = click.IntRange(-(2**63), 2**63 - 1)
+_USERS = click.option("--user", "users", type=_BIGINT, multiple=True, metavar="ID", help="Only this user; may repeat.")
+_SLUGS = click.option("--group-slug", "slugs", multiple=True, metavar="SLUG", help="Only this group; may repeat.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="signal-profile-snapshots")
+def cli() -> None:
+    """Build a snapshot of what each member did in each imported Signal group.
+
+    Settings come from the environment and from .env in the working directory; README.md lists them.
+    Exit codes: 0 done, 1 a build or a data test failed, 2 usage or configuration, 75 another run holds
+    the lock, 130 interrupted.
+    """
+
+
+@cli.command()
+@click.option("--all", "everybody", is_flag=True, help="Every membership.")
+@_USERS
+@_SLUGS
+@click.option("--dry-run", is_flag=True, help="Compute and test everything, publish nothing, report what would change.")
+@click.option(
+    "--output-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Also write each snapshot to a file in DIR.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the run-log entry to stdout.")
+@click.option(
+    "--wait",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="SECONDS",
+    help="How long to wait for another run to end; 0 unless given.",
+)
+def snapshot(
+    everybody: bool,
+    users: tuple[int, ...],
+    slugs: tuple[str, ...],
+    dry_run: bool,
+    output_dir: Path | None,
+    as_json: bool,
+    wait: int,
+) -> None:
+    """Load, build, test and publish snapshots, then hash and log them."""
+    if everybody == bool(users):
+        raise click.UsageError("give either --all or --user ID")
+    from wrapper.run import Request, run_snapshot
+    from wrapper.settings import read_settings
+
+    request = Request(_scope(users, slugs), dry_run, output_dir, wait)
+    with _ProgressLine() as progress:
+        entry = run_snapshot(read_settings(), request, _say, progress.show)
+    if entry.status == "success":
+        _say(_summary(entry))
+    if as_json:
+        click.echo(entry.to_json())
+
+
+@cli.command()
+def load() -> None:
+    """Copy WhiteBalloon's SQLite tables into the warehouse; `snapshot` does it by itself."""
+    from wrapper.load import load as copy_tables
+    from wrapper.settings import read_settings
+    from wrapper.warehouse import open_warehouse
+
+    with open_warehouse(read_settings()) as warehouse:
+        warehouse.lock(0)
+        copy_tables(warehouse, _say)
+    _say("loaded")
+
+
+@cli.command(context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="ARGS...")
+def dbt(arguments: tuple[str, ...]) -> None:
+    """Run any dbt command against the warehouse; it neither loads nor stores hashes.
+
+    A command that may write runs under the same lock as `snapshot`.
+    """
+    from wrapper import dbt_client
+    from wrapper.settings import read_settings
+    from wrapper.warehouse import open_warehouse
+
+    settings = read_settings()
+    with open_warehouse(settings) as warehouse:
+        if dbt_client.writes(arguments):
+            warehouse.lock(0)
+        code = dbt_client.run_command(settings, arguments)
+    raise click.exceptions.Exit(code)
+
+
+@cli.command()
+@_USERS
+@_SLUGS
+def export(users: tuple[int, ...], slugs: tuple[str, ...]) -> None:
+    """Print the published snapshots with their hashes, as JSON lines."""
+    from wrapper import published
+    from wrapper.errors import ConfigurationError
+    from wrapper.settings import read_settings
+    from wrapper.warehouse import open_warehouse
+
+    settings = read_settings()
+    table = published.snapshots_table(settings)
+    with open_warehouse(settings) as warehouse, warehouse.connection as connection:
+        with connection.cursor() as cursor:
+            if not published.exists(cursor, table):
+                raise ConfigurationError("nothing is published yet: run wrapper snapshot --all first")
+        for row in published.read_snapshots(connection, table, _scope(users, slugs)):
+            click.echo(json.dumps({"snapshot": row.to_dict(), "snapshot_hash": row.snapshot_hash()}))
+
+
+@cli.group()
+def db() -> None:
+    """The embedded Postgres, so that psql and BI tools can reach it."""
+
+
+@db.command()
+def start() -> None:
+    """Start it, and leave it running."""
+    server = _embedded_server()
+    with server.guard():
+        server.start()
+    click.echo(server.url())
+
+
+@db.command()
+def stop() -> None:
+    """Stop it."""
+    server = _embedded_server()
+    with server.guard():
+        server.stop()
+
+
+@db.command()
+def status() -> None:
+    """Say whether it runs."""
+    click.echo("running" if _embedded_server().is_running() else "stopped")
+
+
+@db.command()
+def url() -> None:
+    """Print its URL."""
+    server = _embedded_server()
+    if not server.is_running():
+        raise WrapperError("the embedded Postgres does not run: start it with wrapper db start")
+    click.echo(server.url())
+
+
+def main() -> None:
+    """Run the command line and exit with one of the documented codes; an expected failure is one line on stderr."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        code = cli.main(prog_name="wrapper", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        code = _fail(error.format_message(), ExitCode.USAGE)
+    except WrapperError as error:
+        code = _fail(str(error), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        code = _fail("interrupted", ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # The reader has had enough, as in `wrapper export | head`; nothing more may go there, not even at exit.
+        sys.stdout = sys.stderr
+        code = ExitCode.DONE
+    sys.exit(code)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _fail(message: str, code: ExitCode) -> ExitCode:
+    _say(f"wrapper: {' '.join(message.split())}")
+    return code
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _scope(users: tuple[int, ...], slugs: tuple[str, ...]) -> Any:
+    from wrapper.scope import Scope
+
+    for slug in slugs:
+        if any("\ud800" <= character <= "\udfff" for character in slug):
+            raise click.UsageError("--group-slug is no valid UTF-8")
+    return Scope(users or None, slugs or None)
+
+
+def _embedded_server() -> Any:
+    from wrapper.embedded import EmbeddedServer
+    from wrapper.settings import read_settings
+
+    return EmbeddedServer(read_settings().storage_dir / "postgres")
+
+
+def _summary(entry: Any) -> str:
+    verb = "would publish" if entry.dry_run else "published"
+    return (
+        f"{verb} {entry.generated} snapshots of {entry.target_users} members "
+        f"({entry.attempted} memberships, {entry.skipped} without comments) in {entry.duration_seconds:.1f} s\n"
+        f"  {entry.changed} changed, {entry.unchanged} unchanged, {entry.removed} removed\n"
+        f"  digest {entry.snapshots_digest}"
+    )
+
+
+class _ProgressLine:
+    """The line that counts dbt's nodes, on a terminal only; gone when the work is."""
+
+    def __init__(self) -> None:
+        self._shown = sys.stderr.isatty()
+
+    def __enter__(self) -> "_ProgressLine":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown:
+            click.echo("\r\x1b[K", nl=False, err=True)
+
+    def show(self, progress: Any) -> None:
+        if self._shown:
+            click.echo(f"\r\x1b[K{progress.done} of {progress.total} steps done", nl=False, err=True)

@@ -1,0 +1,169 @@
+"""The only module that imports dbt: the arguments it gets, and what its result object says."""
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from wrapper.errors import BuildError, ConfigurationError, ExitCode
+from wrapper.project import PROFILES_DIR, PROJECT_DIR, project_vars
+from wrapper.scope import Scope
+from wrapper.settings import Settings
+
+PUBLISHED = "model.signal_profile_snapshots.signal_profile_snapshots"
+CANDIDATE = "model.signal_profile_snapshots.int_snapshot_candidates"
+# Commands of dbt that only read; all others write to the warehouse, or may.
+_READING = {"clean", "compile", "debug", "deps", "docs", "init", "list", "ls", "parse", "show", "source"}
+_PASSED = {"success", "pass", "warn", "no-op"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """How many of a build's nodes are done."""
+
+    done: int
+    total: int
+
+
+def build_arguments(dry_run: bool) -> list[str]:
+    """Return dbt's arguments for a run: everything but unit tests, and in a dry run nothing that is published."""
+    arguments = ["--quiet", "--log-level", "none", "build", "--exclude-resource-type", "unit_test"]
+    return [*arguments, "--exclude", "path:models/marts"] if dry_run else arguments
+
+
+def run_vars(settings: Settings) -> dict[str, Any]:
+    """Return the vars that the settings decide."""
+    return {} if settings.sqlite_path else {"whiteballoon_schema": settings.wb_schema}
+
+
+def build(settings: Settings, scope: Scope, dry_run: bool, on_progress: Callable[[Progress], None]) -> None:
+    """Build, test and, unless `dry_run`, publish the scope.
+
+    Raises BuildError with one line where a model or a data test failed, and KeyboardInterrupt on Ctrl-C.
+    """
+    done, total = 0, 0
+
+    def on_event(event: Any) -> None:
+        nonlocal done, total
+        # A callback that raises would fail its node without a word.
+        with contextlib.suppress(Exception):
+            if event.info.name == "ConcurrencyLine":
+                total = event.data.node_count
+            elif event.info.name == "NodeFinished":
+                done += 1
+                on_progress(Progress(done, total))
+
+    outcome = _invoke(
+        settings, "snapshot", build_arguments(dry_run), {**run_vars(settings), **scope.dbt_vars()}, [on_event]
+    )
+    results = list(getattr(outcome.result, "results", None) or ())
+    for result in results:
+        if result.status not in {*_PASSED, "skipped"}:
+            raise BuildError(f"{_failure(result)}; the published snapshots are as they were")
+    if outcome.exception is not None:
+        raise BuildError(f"dbt did not complete: {_one_line(str(outcome.exception))}") from outcome.exception
+    # dbt counts a selection that matches nothing as a success.
+    target = CANDIDATE if dry_run else PUBLISHED
+    if not any(result.node.unique_id == target and result.status in _PASSED for result in results):
+        raise BuildError(f"dbt did not complete: {target} was not built")
+
+
+def run_command(settings: Settings, arguments: Sequence[str]) -> ExitCode:
+    """Run any dbt command against the warehouse, its output going where dbt sends it.
+
+    Raises ConfigurationError at `--vars` that are no mapping or name a var the project does not have.
+    """
+    rest, given = _split_vars(arguments)
+    unknown = given.keys() - project_vars().keys()
+    if unknown:
+        raise ConfigurationError(f"--vars: there is no var {min(map(str, unknown))!r}: see vars in dbt_project.yml")
+    outcome = _invoke(settings, "dbt", rest, {**run_vars(settings), **given}, [])
+    if outcome.success:
+        return ExitCode.DONE
+    if outcome.exception is not None:
+        raise BuildError(_one_line(str(outcome.exception)))
+    return ExitCode.BUILD_FAILED
+
+
+def writes(arguments: Sequence[str]) -> bool:
+    """Tell whether a dbt command may write to the warehouse, as all do that are not known to only read."""
+    commands = [argument for argument in arguments if not argument.startswith("-")]
+    return bool(commands) and commands[0] not in _READING
+
+
+def _invoke(
+    settings: Settings,
+    name: str,
+    arguments: Sequence[str],
+    dbt_vars: dict[str, Any],
+    callbacks: list[Callable[[Any], None]],
+) -> Any:
+    with _environment(_target_path(settings, name)):
+        from dbt.adapters.factory import reset_adapters
+        from dbt.cli.main import dbtRunner
+
+        try:
+            # As a keyword the vars stay what they are; as an argument they would have to survive YAML.
+            outcome = dbtRunner(callbacks=callbacks).invoke(list(arguments), vars=dbt_vars)
+        finally:
+            reset_adapters()
+    if isinstance(outcome.exception, KeyboardInterrupt):
+        raise KeyboardInterrupt
+    return outcome
+
+
+@contextlib.contextmanager
+def _environment(target_path: Path) -> Iterator[None]:
+    """dbt's paths for one call; its files may hold vars in plain text, so they are for this user alone."""
+    before = os.umask(0o077)
+    try:
+        os.environ["DBT_PROJECT_DIR"] = str(PROJECT_DIR)
+        os.environ["DBT_PROFILES_DIR"] = str(PROFILES_DIR)
+        os.environ["DBT_TARGET_PATH"] = str(target_path)
+        os.environ["DBT_LOG_PATH"] = str(target_path)
+        os.environ["DBT_LOG_LEVEL_FILE"] = "none"
+        yield
+    finally:
+        os.umask(before)
+
+
+def _target_path(settings: Settings, name: str) -> Path:
+    # One a warehouse and schema: dbt parses everything anew when a value in the profile changes.
+    place = "\n".join(os.environ.get(key, "") for key in ("PGHOST", "PGPORT", "PGDATABASE", "WAREHOUSE_SCHEMA"))
+    digest = hashlib.sha256(place.encode()).hexdigest()[:12]
+    return settings.storage_dir.absolute() / "dbt" / digest / name
+
+
+def _split_vars(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    rest: list[str] = []
+    given: dict[str, Any] = {}
+    remaining = iter(arguments)
+    for argument in remaining:
+        if argument == "--vars" or argument.startswith("--vars="):
+            text = argument.partition("=")[2] if "=" in argument else next(remaining, "")
+            try:
+                parsed = yaml.safe_load(text)
+            except yaml.YAMLError as error:
+                raise ConfigurationError("--vars is no YAML: write it as '{top_links_limit: 3}'") from error
+            if not isinstance(parsed, dict):
+                raise ConfigurationError("--vars is no mapping: write it as '{top_links_limit: 3}'")
+            given.update(parsed)
+        else:
+            rest.append(argument)
+    return rest, given
+
+
+def _failure(result: Any) -> str:
+    if result.status == "fail":
+        return f"data test {result.node.name} failed on {result.failures} rows: see them with `wrapper dbt show`"
+    return _one_line(result.message or f"{result.node.name} failed")
+
+
+def _one_line(message: str) -> str:
+    # dbt says where in the first line and what in the second; later lines may quote rows.
+    return " ".join(line.strip() for line in message.strip().splitlines()[:2])

@@ -1,0 +1,37 @@
+"""Expected failures: one family of exceptions, each of which knows its exit code."""
+
+import enum
+
+
+class ExitCode(enum.IntEnum):
+    """What the commands exit with."""
+
+    DONE = 0
+    BUILD_FAILED = 1
+    USAGE = 2
+    LOCKED = 75
+    INTERRUPTED = 130
+
+
+class WrapperError(Exception):
+    """An expected failure whose message is one line that names the thing and says what to do."""
+
+    exit_code = ExitCode.USAGE
+    status = "failed"
+
+
+class ConfigurationError(WrapperError):
+    """A setting, a source or the warehouse is not usable as it is."""
+
+
+class BuildError(WrapperError):
+    """dbt could not build, or a data test failed; nothing was published."""
+
+    exit_code = ExitCode.BUILD_FAILED
+
+
+class LockedError(WrapperError):
+    """Another run holds the lock and the time to wait ran out."""
+
+    exit_code = ExitCode.LOCKED
+    status = "locked"

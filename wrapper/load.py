@@ -1,0 +1,139 @@
+"""Copying WhiteBalloon's SQLite tables into the warehouse: all of them in one transaction, or none."""
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
+
+from wrapper.errors import ConfigurationError
+from wrapper.project import SourceTable, source_tables
+from wrapper.settings import Settings
+from wrapper.sqlite_source import SqliteSource, open_sqlite
+from wrapper.warehouse import Warehouse, first_line
+
+_ANALYSES_SOURCE = "whiteballoon_analyses"
+_ROWS_PER_CHUNK = 500
+
+
+def load(warehouse: Warehouse, report: Callable[[str], None]) -> None:
+    """Copy WhiteBalloon's SQLite tables into the source schema; where it is on Postgres, only its analyses.
+
+    `report` takes a line for each table, and a warning for an absent optional table or replaced characters.
+    Raises ConfigurationError, with the source schema as it was, where a file, a table or a value is not usable.
+    """
+    settings = warehouse.settings
+    tables = source_tables()
+    own = [table for table in tables if table.source != _ANALYSES_SOURCE]
+    analyses = [table for table in tables if table.source == _ANALYSES_SOURCE]
+    try:
+        with warehouse.connection as connection, connection.cursor() as cursor:
+            cursor.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(settings.source_schema)))
+            if settings.sqlite_path is None:
+                _check_in_place(cursor, settings, own, report)
+            else:
+                with open_sqlite("DATABASE_URL", settings.sqlite_path) as source:
+                    _copy_tables(cursor, settings, source, own, report)
+            if settings.analyses_path.exists():
+                with open_sqlite("COMMENT_INSIGHTS_DB", settings.analyses_path) as source:
+                    _copy_tables(cursor, settings, source, analyses, report)
+            else:
+                report(f"warning: COMMENT_INSIGHTS_DB: there is no file {settings.analyses_path}, so there are no tags")
+                for table in analyses:
+                    _replace(cursor, settings, table, iter(()))
+    except psycopg2.Error as error:
+        raise ConfigurationError(f"the warehouse refused the load: {first_line(error)}") from error
+
+
+def _check_in_place(
+    cursor: Cursor, settings: Settings, tables: list[SourceTable], report: Callable[[str], None]
+) -> None:
+    for table in tables:
+        name = f"{settings.wb_schema}.{table.name}"
+        cursor.execute("savepoint source")
+        try:
+            cursor.execute(
+                sql.SQL("select {} from {} limit 0").format(
+                    sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns),
+                    sql.Identifier(settings.wb_schema, table.name),
+                )
+            )
+        except psycopg2.errors.UndefinedTable as error:
+            cursor.execute("rollback to savepoint source")
+            if not table.optional:
+                raise ConfigurationError(
+                    f"WB_SCHEMA: the warehouse has no table {name}: is WhiteBalloon in this database and schema?"
+                ) from error
+            report(f"warning: WB_SCHEMA: there is no table {name}, which is taken as empty")
+        except psycopg2.ProgrammingError as error:
+            raise ConfigurationError(f"WB_SCHEMA: {name} cannot be read: {first_line(error)}") from error
+
+
+def _copy_tables(
+    cursor: Cursor,
+    settings: Settings,
+    source: SqliteSource,
+    tables: list[SourceTable],
+    report: Callable[[str], None],
+) -> None:
+    for table in tables:
+        lines: Iterator[str] = iter(())
+        replaced_before = source.replaced
+        if source.has_table(table):
+            lines = source.copy_lines(table)
+        elif table.optional:
+            report(f"warning: {source.setting}: {source.path} has no table {table.name}, which is taken as empty")
+        else:
+            raise ConfigurationError(
+                f"{source.setting}: {source.path} has no table {table.name}: is it a WhiteBalloon database?"
+            )
+        try:
+            _replace(cursor, settings, table, lines)
+        except psycopg2.errors.UniqueViolation as error:
+            raise ConfigurationError(
+                f"{source.setting}: {source.path}: table {table.name} has two rows with one {table.key}"
+            ) from error
+        if replaced := source.replaced - replaced_before:
+            report(
+                f"warning: {source.setting}: {source.path}: table {table.name}: {replaced} values held NUL or invalid "
+                "UTF-8, replaced by U+FFFD"
+            )
+
+
+def _replace(cursor: Cursor, settings: Settings, table: SourceTable, lines: Iterator[str]) -> None:
+    """Fill a fresh table with lines of COPY's text form and put it in the old one's place."""
+    final = sql.Identifier(settings.source_schema, table.name)
+    fresh = sql.Identifier(settings.source_schema, f"{table.name}__fresh")
+    columns = sql.SQL(", ").join(
+        sql.SQL("{} " + column.data_type + ("" if column.nullable else " not null")).format(sql.Identifier(column.name))
+        for column in table.columns
+    )
+    cursor.execute(sql.SQL("create table {} ({})").format(fresh, columns))
+    stream = _Stream(lines)
+    try:
+        cursor.copy_expert(sql.SQL("copy {} from stdin").format(fresh), stream)
+    except psycopg2.Error:
+        if stream.error is not None:
+            raise stream.error from None
+        raise
+    cursor.execute(sql.SQL("alter table {} add primary key ({})").format(fresh, sql.Identifier(table.key)))
+    cursor.execute(sql.SQL("drop table if exists {}").format(final))
+    cursor.execute(sql.SQL("alter table {} rename to {}").format(fresh, sql.Identifier(table.name)))
+    cursor.execute(sql.SQL("analyze {}").format(final))
+
+
+class _Stream:
+    """Lines as the file that COPY reads, some rows at a time."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        # psycopg2 turns whatever read() raises into an error of its own.
+        self.error: BaseException | None = None
+
+    def read(self, _size: int) -> bytes:
+        try:
+            return "".join(itertools.islice(self._lines, _ROWS_PER_CHUNK)).encode()
+        except BaseException as error:
+            self.error = error
+            raise

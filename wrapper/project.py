@@ -1,0 +1,89 @@
+"""What the wrapper reads of the dbt project: its folder, its vars and the list of source tables."""
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from wrapper.errors import ConfigurationError
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+PROFILES_DIR = PROJECT_DIR / "profiles"
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceColumn:
+    """One column of a source table; `parsed_from` names the text column whose JSON array it holds."""
+
+    name: str
+    data_type: str
+    nullable: bool
+    parsed_from: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceTable:
+    """One source table, as the sources file of the dbt project describes it."""
+
+    source: str
+    name: str
+    optional: bool
+    columns: tuple[SourceColumn, ...]
+
+    @property
+    def key(self) -> str:
+        """The key column, which is the first."""
+        return self.columns[0].name
+
+
+def _read(relative_path: str) -> dict[str, Any]:
+    path = PROJECT_DIR / relative_path
+    try:
+        content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(
+            f"{relative_path} of the dbt project cannot be read ({error.strerror}): "
+            "the wrapper works from an editable install of its repository"
+        ) from error
+    return content
+
+
+@functools.cache
+def project_vars() -> dict[str, Any]:
+    """Return the vars of dbt_project.yml with their defaults.
+
+    Raises ConfigurationError where the wrapper is not installed from its repository.
+    """
+    defaults: dict[str, Any] = _read("dbt_project.yml")["vars"]
+    return defaults
+
+
+@functools.cache
+def source_tables() -> tuple[SourceTable, ...]:
+    """Return the source tables in the order of the sources file."""
+    sources = _read("models/staging/whiteballoon/_whiteballoon__sources.yml")["sources"]
+    return tuple(
+        SourceTable(
+            source=source["name"],
+            name=table["name"],
+            optional=_meta(table).get("optional", False),
+            columns=tuple(
+                SourceColumn(
+                    name=column["name"],
+                    data_type=column["data_type"],
+                    nullable=_meta(column).get("nullable", False),
+                    parsed_from=_meta(column).get("parsed_from"),
+                )
+                for column in table["columns"]
+            ),
+        )
+        for source in sources
+        for table in source["tables"]
+    )
+
+
+def _meta(node: dict[str, Any]) -> dict[str, Any]:
+    meta: dict[str, Any] = node.get("config", {}).get("meta", {})
+    return meta

@@ -1,0 +1,180 @@
+"""The published snapshots: read as a stream, and their hashes kept beside them."""
+
+import dataclasses
+import hashlib
+import itertools
+from collections.abc import Iterator
+
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+from psycopg2.extras import RealDictCursor, execute_values
+
+from wrapper.scope import Scope
+from wrapper.settings import Settings
+from wrapper.snapshot import SignalProfileSnapshot
+
+_BATCH = 1000
+# The digest of no hashes at all.
+EMPTY_DIGEST = hashlib.sha256().hexdigest()
+_COLUMNS = [field.name for field in dataclasses.fields(SignalProfileSnapshot)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a run did, or a dry run would do, to the snapshots in its scope."""
+
+    generated: int
+    changed: int
+    unchanged: int
+    removed: int
+    snapshots_digest: str
+
+
+def snapshots_table(settings: Settings) -> sql.Identifier:
+    """Return the published table."""
+    return sql.Identifier(settings.warehouse_schema, "signal_profile_snapshots")
+
+
+def candidates_table(settings: Settings) -> sql.Identifier:
+    """Return the table of the run's finished, not yet published rows."""
+    return sql.Identifier(settings.intermediate_schema, "int_snapshot_candidates")
+
+
+def hashes_table(settings: Settings) -> sql.Identifier:
+    """Return the table of published hashes."""
+    return sql.Identifier(settings.warehouse_schema, "signal_profile_snapshot_hashes")
+
+
+def exists(cursor: Cursor, table: sql.Identifier) -> bool:
+    """Tell whether the warehouse has the table."""
+    cursor.execute("select to_regclass(%s) is not null", (table.as_string(cursor),))
+    row = cursor.fetchone()
+    return bool(row and row[0])
+
+
+def count_memberships(cursor: Cursor, settings: Settings) -> tuple[int, int]:
+    """Return how many members and how many memberships the last build had in its scope."""
+    cursor.execute(
+        sql.SQL("select count(distinct user_id), count(*) from {}").format(
+            sql.Identifier(settings.intermediate_schema, "int_memberships")
+        )
+    )
+    row = cursor.fetchone() or (0, 0)
+    return row[0], row[1]
+
+
+def read_snapshots(connection: Connection, table: sql.Identifier, scope: Scope) -> Iterator[SignalProfileSnapshot]:
+    """Yield the table's snapshots in the scope, by user and group, through a server-side cursor."""
+    with connection.cursor(name="snapshots", cursor_factory=RealDictCursor) as cursor:
+        cursor.itersize = _BATCH
+        cursor.execute(
+            sql.SQL('select {} from {} where {} order by user_id, group_slug collate "C"').format(
+                sql.SQL(", ").join(map(sql.Identifier, _COLUMNS)), table, scope.predicate
+            ),
+            scope.parameters(),
+        )
+        for row in cursor:
+            yield SignalProfileSnapshot.from_dict(row)
+
+
+def store_hashes(connection: Connection, settings: Settings, scope: Scope, run_id: str, dry_run: bool) -> Outcome:
+    """Hash the scope's snapshots, compare them with the stored hashes and store what moved, in one transaction.
+
+    A dry run reads the candidates in place of the published rows and stores nothing.
+    """
+    table = candidates_table(settings) if dry_run else snapshots_table(settings)
+    hashes = hashes_table(settings)
+    with connection, connection.cursor() as cursor:
+        cursor.execute(
+            """
+            create temporary table current_hashes (user_id bigint, group_slug text, snapshot_hash text) on commit drop;
+            create temporary table stored_hashes (user_id bigint, group_slug text, snapshot_hash text) on commit drop;
+            """
+        )
+        snapshots = read_snapshots(connection, table, scope)
+        while batch := list(itertools.islice(snapshots, _BATCH)):
+            execute_values(
+                cursor,
+                "insert into current_hashes values %s",
+                [(snapshot.user_id, snapshot.group_slug, snapshot.snapshot_hash()) for snapshot in batch],
+                page_size=_BATCH,
+            )
+        if not dry_run:
+            _create_hashes_table(cursor, hashes)
+        if exists(cursor, hashes):
+            cursor.execute(
+                sql.SQL(
+                    "insert into stored_hashes select user_id, group_slug, snapshot_hash from {} where {}"
+                ).format(hashes, scope.predicate),
+                scope.parameters(),
+            )
+        cursor.execute("analyze current_hashes; analyze stored_hashes;")
+        cursor.execute(
+            """
+            select
+                count(c.user_id) as generated,
+                count(c.user_id) filter (where s.snapshot_hash is distinct from c.snapshot_hash) as changed,
+                count(*) filter (where s.snapshot_hash = c.snapshot_hash) as unchanged,
+                count(*) filter (where c.user_id is null) as removed
+            from current_hashes as c
+            full join stored_hashes as s on s.user_id = c.user_id and s.group_slug = c.group_slug
+            """
+        )
+        generated, changed, unchanged, removed = cursor.fetchone() or (0, 0, 0, 0)
+        if not dry_run:
+            _store(cursor, hashes, scope, run_id)
+        return Outcome(generated, changed, unchanged, removed, _digest(connection))
+
+
+def _create_hashes_table(cursor: Cursor, hashes: sql.Identifier) -> None:
+    cursor.execute(
+        sql.SQL(
+            """
+            create table if not exists {0} (
+                user_id bigint not null,
+                group_slug text not null,
+                snapshot_hash text not null,
+                changed_at timestamptz not null,
+                run_id text not null,
+                primary key (user_id, group_slug)
+            );
+            comment on table {0} is 'The hash of each published snapshot; changed_at moves only when the hash does.';
+            """
+        ).format(hashes)
+    )
+
+
+def _store(cursor: Cursor, hashes: sql.Identifier, scope: Scope, run_id: str) -> None:
+    cursor.execute(
+        sql.SQL(
+            """
+            delete from {0} where {1} and not exists (
+                select from current_hashes as c where c.user_id = {0}.user_id and c.group_slug = {0}.group_slug
+            )
+            """
+        ).format(hashes, scope.predicate),
+        scope.parameters(),
+    )
+    cursor.execute(
+        sql.SQL(
+            """
+            insert into {} as stored (user_id, group_slug, snapshot_hash, changed_at, run_id)
+            select user_id, group_slug, snapshot_hash, now(), %s from current_hashes
+            on conflict (user_id, group_slug) do update
+            set snapshot_hash = excluded.snapshot_hash, changed_at = excluded.changed_at, run_id = excluded.run_id
+            where stored.snapshot_hash <> excluded.snapshot_hash
+            """
+        ).format(hashes),
+        (run_id,),
+    )
+
+
+def _digest(connection: Connection) -> str:
+    """The SHA-256 of the current hashes, ascending, joined by newlines."""
+    digest = hashlib.sha256()
+    with connection.cursor(name="hashes") as cursor:
+        cursor.execute('select snapshot_hash from current_hashes order by snapshot_hash collate "C"')
+        for position, (snapshot_hash,) in enumerate(cursor):
+            digest.update(f"\n{snapshot_hash}".encode() if position else snapshot_hash.encode())
+    return digest.hexdigest()

@@ -1,0 +1,124 @@
+"""One run of `wrapper snapshot`: load, build, hash, files, run log, metrics."""
+
+import dataclasses
+import importlib.metadata
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg2
+
+from wrapper import dbt_client, output_files, published, statsd
+from wrapper.errors import BuildError, WrapperError
+from wrapper.load import load
+from wrapper.run_log import Entry, RunLog
+from wrapper.scope import Scope, holds_anything
+from wrapper.settings import Settings
+from wrapper.warehouse import Warehouse, first_line, open_warehouse
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What the command line asked for."""
+
+    scope: Scope
+    dry_run: bool
+    output_dir: Path | None
+    wait_seconds: float
+
+
+def run_snapshot(
+    settings: Settings,
+    request: Request,
+    report: Callable[[str], None],
+    on_progress: Callable[[dbt_client.Progress], None],
+) -> Entry:
+    """Run once and return the run-log entry, which is appended and sent as metrics however the run ends.
+
+    Raises WrapperError, or KeyboardInterrupt, after both.
+    """
+    log = RunLog(settings.storage_dir)
+    started = time.monotonic()
+    entry = Entry(
+        timestamp=datetime.now(UTC).isoformat(),
+        run_id=uuid.uuid4().hex,
+        dry_run=request.dry_run,
+        group_slugs=None if request.scope.group_slugs is None else list(request.scope.group_slugs),
+        output_dir=None if request.output_dir is None else str(request.output_dir),
+        version=importlib.metadata.version("signal-profile-snapshots"),
+    )
+    try:
+        if not settings.enabled and not request.dry_run:
+            entry.status = "disabled"
+            report("PROFILE_SIGNAL_GLAZE is off, so nothing was done: set it to 1 to let runs publish")
+        else:
+            _run(settings, request, entry, report, on_progress)
+    except WrapperError as error:
+        entry.status, entry.error = error.status, str(error)
+        raise
+    except psycopg2.Error as error:
+        failure = BuildError(f"the warehouse failed during the run: {first_line(error)}")
+        entry.status, entry.error = failure.status, str(failure)
+        raise failure from error
+    except KeyboardInterrupt:
+        entry.status, entry.error = "interrupted", "interrupted"
+        raise
+    except BaseException as error:
+        entry.status, entry.error = "failed", f"unexpected {type(error).__name__}"
+        raise
+    finally:
+        entry.duration_seconds = round(time.monotonic() - started, 3)
+        log.append(entry)
+        statsd.send(settings, entry)
+    return entry
+
+
+def _run(
+    settings: Settings,
+    request: Request,
+    entry: Entry,
+    report: Callable[[str], None],
+    on_progress: Callable[[dbt_client.Progress], None],
+) -> None:
+    if request.output_dir is not None and not request.dry_run:
+        output_files.prepare(request.output_dir)
+    with open_warehouse(settings) as warehouse:
+        warehouse.lock(request.wait_seconds)
+        load(warehouse, report)
+        if not _scope_holds_anything(warehouse, request.scope):
+            report("nothing to do: the scope holds no membership and no published snapshot")
+            _nothing(entry)
+            return
+        dbt_client.build(settings, request.scope, request.dry_run, on_progress)
+        warehouse.check_lock()
+        connection = warehouse.connection
+        with connection, connection.cursor() as cursor:
+            entry.target_users, entry.attempted = published.count_memberships(cursor, settings)
+        outcome = published.store_hashes(connection, settings, request.scope, entry.run_id, request.dry_run)
+        entry.generated, entry.skipped = outcome.generated, entry.attempted - outcome.generated
+        entry.changed, entry.unchanged, entry.removed = outcome.changed, outcome.unchanged, outcome.removed
+        entry.snapshots_digest = outcome.snapshots_digest
+        if request.output_dir is not None and not request.dry_run:
+            _write_files(warehouse, request.scope, request.output_dir)
+
+
+def _scope_holds_anything(warehouse: Warehouse, scope: Scope) -> bool:
+    table = published.snapshots_table(warehouse.settings)
+    with warehouse.connection as connection, connection.cursor() as cursor:
+        relation = table if published.exists(cursor, table) else None
+        return holds_anything(cursor, warehouse.settings, scope, relation)
+
+
+def _nothing(entry: Entry) -> None:
+    entry.target_users = entry.attempted = entry.generated = entry.skipped = 0
+    entry.changed = entry.unchanged = entry.removed = 0
+    entry.snapshots_digest = published.EMPTY_DIGEST
+
+
+def _write_files(warehouse: Warehouse, scope: Scope, directory: Path) -> None:
+    table = published.snapshots_table(warehouse.settings)
+    with warehouse.connection as connection, connection.cursor() as cursor:
+        output_files.write_files(directory, published.read_snapshots(connection, table, scope))
+        output_files.remove_stale_files(cursor, directory, table, scope)

@@ -1,0 +1,64 @@
+"""The run log: one JSON line a run, appended so that no torn or concurrent write damages another line."""
+
+import dataclasses
+import fcntl
+import json
+import os
+from pathlib import Path
+
+from wrapper.errors import ConfigurationError
+
+NAME = "signal_profile_snapshot.log"
+
+
+@dataclasses.dataclass
+class Entry:
+    """One run; a count that the run did not reach is None. docs/run-log.md describes the fields."""
+
+    timestamp: str
+    run_id: str
+    dry_run: bool
+    group_slugs: list[str] | None
+    output_dir: str | None
+    version: str
+    status: str = "success"
+    target_users: int | None = None
+    attempted: int | None = None
+    generated: int | None = None
+    skipped: int | None = None
+    changed: int | None = None
+    unchanged: int | None = None
+    removed: int | None = None
+    snapshots_digest: str | None = None
+    duration_seconds: float | None = None
+    error: str | None = None
+
+    def to_json(self) -> str:
+        """Return the entry as one line of JSON, without the newline."""
+        return json.dumps(dataclasses.asdict(self))
+
+
+class RunLog:
+    """The log file of a storage directory, opened before the run so that a run never goes unlogged.
+
+    Raises ConfigurationError where it cannot be written.
+    """
+
+    def __init__(self, storage_dir: Path) -> None:
+        path = storage_dir / NAME
+        try:
+            storage_dir.mkdir(parents=True, exist_ok=True)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise ConfigurationError(f"STORAGE_DIR: {path} cannot be written: {error.strerror}") from error
+
+    def append(self, entry: Entry) -> None:
+        """Append the entry as a line of its own, whatever a killed run left behind."""
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        try:
+            size = os.fstat(self._descriptor).st_size
+            torn = size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
+            with os.fdopen(os.dup(self._descriptor), "ab") as file:
+                file.write((b"\n" if torn else b"") + entry.to_json().encode() + b"\n")
+        finally:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)

@@ -1,0 +1,124 @@
+"""The settings of README.md's table, from the environment and a .env file in the working directory."""
+
+import dataclasses
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from dotenv import dotenv_values
+from psycopg2 import ProgrammingError
+from psycopg2.extensions import make_dsn
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from wrapper.errors import ConfigurationError
+
+# Room for the suffixes that dbt and this project add, within Postgres's 63 bytes.
+_SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,39}")
+_ON = {"1", "true", "on", "yes"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """One run's settings; `warehouse` holds libpq's connection parameters, None for the embedded Postgres."""
+
+    sqlite_path: Path | None
+    wb_schema: str
+    analyses_path: Path
+    warehouse: dict[str, str] | None
+    warehouse_schema: str
+    storage_dir: Path
+    enabled: bool
+    statsd_host: str | None
+    statsd_port: int
+
+    @property
+    def source_schema(self) -> str:
+        """Where `wrapper load` puts its copies."""
+        return f"{self.warehouse_schema}_source"
+
+    @property
+    def intermediate_schema(self) -> str:
+        """Where dbt builds what is not published."""
+        return f"{self.warehouse_schema}_intermediate"
+
+    @property
+    def read_schema(self) -> str:
+        """Where WB's own tables are read: its schema on Postgres, else the copies."""
+        return self.source_schema if self.sqlite_path else self.wb_schema
+
+
+def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Return the settings of this process; the environment wins over .env, and an empty value is an unset one.
+
+    Raises ConfigurationError where a value cannot be used, naming the setting and never printing a URL.
+    """
+    try:
+        from_file = dotenv_values(".env", encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f".env in the working directory cannot be read: {error}") from error
+    values = {name: value for name, value in {**from_file, **environ}.items() if value}
+
+    database = _url("DATABASE_URL", values.get("DATABASE_URL", "sqlite:///data/app.db"))
+    sqlite_path = None
+    warehouse = None
+    if database.get_backend_name() == "sqlite":
+        if not database.database or database.database == ":memory:":
+            raise ConfigurationError("DATABASE_URL names no file: write it as sqlite:///path/to/app.db")
+        sqlite_path = Path(database.database)
+    else:
+        warehouse = _libpq_parameters("DATABASE_URL", database)
+    if "WAREHOUSE_URL" in values:
+        warehouse = _libpq_parameters("WAREHOUSE_URL", _url("WAREHOUSE_URL", values["WAREHOUSE_URL"]))
+
+    schema = values.get("WAREHOUSE_SCHEMA", "signal_profiles")
+    if not _SCHEMA.fullmatch(schema) or schema.startswith("pg_"):
+        raise ConfigurationError(
+            f"WAREHOUSE_SCHEMA {schema!r} will not do: use lower-case letters, digits and _, at most 40, no pg_ in front"
+        )
+    port = values.get("STATSD_PORT", "8125")
+    if not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536):
+        raise ConfigurationError(f"STATSD_PORT {port!r} is no port: use a number from 1 to 65535")
+
+    settings = Settings(
+        sqlite_path=sqlite_path,
+        wb_schema=values.get("WB_SCHEMA", "public"),
+        analyses_path=Path(values.get("COMMENT_INSIGHTS_DB", "data/comment_llm_insights.db")),
+        warehouse=warehouse,
+        warehouse_schema=schema,
+        storage_dir=Path(values.get("STORAGE_DIR", "storage")),
+        enabled=values.get("PROFILE_SIGNAL_GLAZE", "").strip().lower() in _ON,
+        statsd_host=values.get("STATSD_HOST"),
+        statsd_port=int(port),
+    )
+    if sqlite_path is None and settings.wb_schema in {settings.source_schema, settings.intermediate_schema}:
+        raise ConfigurationError(
+            f"WB_SCHEMA {settings.wb_schema!r} is one that this project writes to: set another WAREHOUSE_SCHEMA"
+        )
+    return settings
+
+
+def _url(name: str, value: str) -> URL:
+    try:
+        return make_url(value)
+    except (ArgumentError, ValueError) as error:
+        raise ConfigurationError(
+            f"{name} is no database URL: use sqlite:///path or postgresql://user:password@host/database"
+        ) from error
+
+
+def _libpq_parameters(name: str, url: URL) -> dict[str, str]:
+    if url.get_backend_name() != "postgresql":
+        raise ConfigurationError(f"{name} begins with {url.drivername!r}: only postgresql:// will do here")
+    parameters = {}
+    connect_args = url.translate_connect_args(username="user", database="dbname")
+    for key, value in {**connect_args, **url.query}.items():
+        if isinstance(value, tuple):
+            raise ConfigurationError(f"{name} gives {key!r} more than once: give it once")
+        parameters[key] = str(value)
+    try:
+        make_dsn(**parameters)
+    except ProgrammingError as error:
+        raise ConfigurationError(f"{name}: {str(error).strip()}") from error
+    return parameters

@@ -1,0 +1,207 @@
+"""Reading WhiteBalloon's SQLite files: read-only, in one consistent read each, as lines of Postgres's COPY."""
+
+import contextlib
+import dataclasses
+import json
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from wrapper.errors import ConfigurationError
+from wrapper.project import SourceColumn, SourceTable
+
+# How long to wait for WhiteBalloon to finish a commit that keeps readers out.
+_BUSY_SECONDS = 30
+_REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
+_NULL: Final = r"\N"
+_COPY_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+_TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?", re.ASCII)
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+# Byte 18 of a SQLite file is its write version, which is 2 in WAL mode.
+_WRITE_VERSION_OFFSET, _WAL = 18, 2
+
+
+class _UnfitValueError(Exception):
+    """A value that cannot be what its column says; the message says what it is not."""
+
+
+class _Decoder:
+    """SQLite's text to what Postgres can hold, counting the values that had to change."""
+
+    def __init__(self) -> None:
+        self.replaced = 0
+
+    def __call__(self, raw: bytes) -> str:
+        text = raw.decode(errors="replace").replace("\0", _REPLACEMENT)
+        # A text that has U+FFFD of its own comes back as it was.
+        if _REPLACEMENT in text and text.encode() != raw:
+            self.replaced += 1
+        return text
+
+
+@dataclasses.dataclass
+class SqliteSource:
+    """One SQLite file, open for one consistent read; `setting` names where its path came from."""
+
+    setting: str
+    path: Path
+    _connection: sqlite3.Connection
+    _decoder: _Decoder
+
+    @property
+    def replaced(self) -> int:
+        """How many text values so far held NUL or invalid UTF-8, which U+FFFD replaced."""
+        return self._decoder.replaced
+
+    def has_table(self, table: SourceTable) -> bool:
+        """Tell whether the file has the table.
+
+        Raises ConfigurationError where it has, but without a column that the project reads.
+        """
+        present = {row[1] for row in self._connection.execute("select * from pragma_table_info(?)", (table.name,))}
+        for column in _stored(table):
+            if present and column.name not in present:
+                raise ConfigurationError(
+                    f"{self.setting}: {self.path}: table {table.name} has no column {column.name}: "
+                    "is it a WhiteBalloon database?"
+                )
+        return bool(present)
+
+    def copy_lines(self, table: SourceTable) -> Iterator[str]:
+        """Yield the table's rows in the text form of Postgres's COPY, the columns in the table's order.
+
+        Raises ConfigurationError, naming file, table, row and column, at a value that cannot be what its column says.
+        """
+        names = [column.name for column in _stored(table)]
+        plan = [
+            (column, names.index(column.parsed_from or column.name), _converter(column)) for column in table.columns
+        ]
+        selected = ", ".join(f'"{name}"' for name in names)
+        for row in self._connection.execute(f'select {selected} from "{table.name}"'):  # noqa: S608 - our own names
+            fields = []
+            for column, index, convert in plan:
+                try:
+                    fields.append(_null(column) if row[index] is None else convert(row[index]))
+                except _UnfitValueError as error:
+                    raise ConfigurationError(
+                        f"{self.setting}: {self.path}: table {table.name}, row {table.key} {row[0]!r}, "
+                        f"column {column.name}: the value {error}; correct it in WhiteBalloon"
+                    ) from None
+            yield "\t".join(fields) + "\n"
+
+
+@contextlib.contextmanager
+def open_sqlite(setting: str, path: Path) -> Iterator[SqliteSource]:
+    """Open a SQLite file read-only for one consistent read, while WhiteBalloon may be writing to it.
+
+    Raises ConfigurationError where the file is missing, is no SQLite database or cannot be read.
+    """
+    if not path.is_file():
+        raise ConfigurationError(f"{setting}: there is no file {path}")
+    decoder = _Decoder()
+    try:
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS, isolation_level=None
+        )
+        with contextlib.closing(connection):
+            connection.text_factory = decoder
+            # The first read after `begin` fixes what all later ones see.
+            connection.execute("begin")
+            connection.execute("select count(*) from sqlite_master").fetchone()
+            yield SqliteSource(setting, path, connection, decoder)
+    except sqlite3.Error as error:
+        raise ConfigurationError(f"{setting}: {path}: {_explain(path, error)}") from error
+
+
+def _explain(path: Path, error: sqlite3.Error) -> str:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_NOTADB:
+        return "this is no SQLite database"
+    if code == sqlite3.SQLITE_BUSY:
+        return f"another program has kept it locked for {_BUSY_SECONDS} seconds: try again later"
+    if code in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}:
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            if file.read(100)[_WRITE_VERSION_OFFSET : _WRITE_VERSION_OFFSET + 1] == bytes([_WAL]):
+                return (
+                    f"it is in WAL mode, which to read takes write permission on {path.absolute().parent}: "
+                    "run as WhiteBalloon's user, or grant it"
+                )
+        return f"it cannot be opened ({error}): is it readable for this user?"
+    return str(error)
+
+
+def _stored(table: SourceTable) -> list[SourceColumn]:
+    return [column for column in table.columns if column.parsed_from is None]
+
+
+def _null(column: SourceColumn) -> str:
+    if not column.nullable:
+        raise _UnfitValueError("is missing")
+    return _NULL
+
+
+def _converter(column: SourceColumn) -> Callable[[Any], str]:
+    return _json_array if column.parsed_from else _CONVERTERS[column.data_type]
+
+
+def _bigint(value: object) -> str:
+    if not isinstance(value, int):
+        raise _UnfitValueError("is no whole number")
+    return str(value)
+
+
+def _boolean(value: object) -> str:
+    if value not in (0, 1):
+        raise _UnfitValueError("is neither 0 nor 1")
+    return str(bool(value))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise _UnfitValueError("is no text")
+    return value.translate(_COPY_ESCAPES)
+
+
+def _timestamp(value: object) -> str:
+    # Postgres itself would take `yesterday`, and drop an offset without a word.
+    if not (isinstance(value, str) and _TIMESTAMP.fullmatch(value)):
+        raise _UnfitValueError("is no timestamp like 2024-03-18 12:00:00")
+    try:
+        return datetime.fromisoformat(value).isoformat()
+    except ValueError:
+        raise _UnfitValueError("is no timestamp of the calendar") from None
+
+
+def _json_array(text: str) -> str:
+    """The JSON array in a tag column, with null for entries that are no strings; SQL's null for any other text."""
+    if not text.startswith("[", len(text) - len(text.lstrip(" \t\r\n"))):
+        return _NULL
+    try:
+        # Numbers stay unread: Python and Postgres each have a limit on them, and no rule asks for them.
+        entries = json.loads(text, parse_int=_unread, parse_float=_unread, parse_constant=_refuse)
+    except ValueError:
+        return _NULL
+    except RecursionError:
+        # An array in arrays a thousand deep has no labels that anybody meant.
+        entries = []
+    labels = [_UNSTORABLE.sub(_REPLACEMENT, entry) if isinstance(entry, str) else None for entry in entries]
+    return _text(json.dumps(labels))
+
+
+def _unread(_: str) -> None:
+    return None
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+_CONVERTERS: dict[str, Callable[[Any], str]] = {
+    "bigint": _bigint,
+    "boolean": _boolean,
+    "text": _text,
+    "timestamp": _timestamp,
+}

@@ -1,0 +1,172 @@
+"""The connection to the warehouse: libpq's variables, the checks before a run, and the lock of a run."""
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+
+import psycopg2
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+
+from wrapper.embedded import EmbeddedServer
+from wrapper.errors import ConfigurationError, LockedError, WrapperError
+from wrapper.settings import Settings
+
+# client_connection_check_interval ends a killed run's statements; the lock's connection idles while dbt works.
+_SESSION_OPTIONS = "-c client_connection_check_interval=1000 -c idle_session_timeout=0 -c timezone=UTC"
+_APPLICATION = "signal-profile-snapshots"
+_OLDEST_VERSION = 150000
+# libpq's variables are PG and the parameter without underscores, but for these.
+_VARIABLES = {"dbname": "PGDATABASE", "application_name": "PGAPPNAME", "connect_timeout": "PGCONNECT_TIMEOUT"}
+_LOCK_POLL_SECONDS = 0.5
+
+
+class Warehouse:
+    """An open warehouse; `connection` lives as long as the run and holds its lock."""
+
+    def __init__(self, settings: Settings, connection: Connection) -> None:
+        self.settings = settings
+        self.connection = connection
+
+    def lock(self, wait_seconds: float) -> None:
+        """Take the lock of this database and schema, waiting up to `wait_seconds` for another run to end.
+
+        Raises LockedError when the time runs out.
+        """
+        deadline = time.monotonic() + wait_seconds
+        while not self._scalar("select pg_try_advisory_lock(hashtextextended(%s, 0))", self._lock_name):
+            if time.monotonic() >= deadline:
+                raise LockedError(
+                    f"another run holds the lock of schema {self.settings.warehouse_schema}: "
+                    "try again later, or wait for it with --wait SECONDS"
+                )
+            time.sleep(min(_LOCK_POLL_SECONDS, max(deadline - time.monotonic(), 0)))
+
+    def check_lock(self) -> None:
+        """Raise WrapperError where the lock was lost, as when its session was ended from outside."""
+        held = False
+        with contextlib.suppress(psycopg2.Error):
+            held = self._scalar(
+                """
+                select exists (
+                    select from pg_locks
+                    where locktype = 'advisory' and pid = pg_backend_pid() and granted
+                        and (classid::bigint << 32 | objid::bigint) = hashtextextended(%s, 0)
+                )
+                """,
+                self._lock_name,
+            )
+        if not held:
+            raise WrapperError("the lock was lost while dbt worked, so another run may have written: run again")
+
+    @property
+    def _lock_name(self) -> str:
+        return f"{_APPLICATION}:{self.settings.warehouse_schema}"
+
+    def _scalar(self, sql: str, *arguments: object) -> bool:
+        with self.connection, self.connection.cursor() as cursor:
+            cursor.execute(sql, arguments)
+            row = cursor.fetchone()
+        return bool(row and row[0])
+
+
+def connect(application_name: str = _APPLICATION) -> Connection:
+    """Return a new connection to the warehouse that open_warehouse() put into libpq's variables.
+
+    Raises ConfigurationError with the first line of what libpq says.
+    """
+    try:
+        return psycopg2.connect("", application_name=application_name)
+    except (psycopg2.OperationalError, UnicodeError) as error:
+        raise ConfigurationError(f"the warehouse cannot be reached, see WAREHOUSE_URL: {first_line(error)}") from error
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of a database error; the lines after it may quote rows."""
+    return str(error).strip().partition("\n")[0]
+
+
+@contextlib.contextmanager
+def open_warehouse(settings: Settings) -> Iterator[Warehouse]:
+    """Open the warehouse of the settings, starting the embedded Postgres where it is that and does not run.
+
+    Sets libpq's variables for this process and what it starts, dropping inherited ones. A server that was started
+    here is stopped at the end, unless somebody else is connected by then.
+    Raises ConfigurationError where the warehouse cannot be reached or is not usable.
+    """
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
+    os.environ["WAREHOUSE_SCHEMA"] = settings.warehouse_schema
+    if settings.warehouse is not None:
+        _set_variables(settings.warehouse)
+        connection = connect()
+        try:
+            yield _checked(settings, connection)
+        finally:
+            connection.close()
+        return
+
+    server = EmbeddedServer(settings.storage_dir / "postgres")
+    with server.guard():
+        started = server.start()
+        _set_variables(server.parameters())
+        connection = connect()
+    try:
+        yield _checked(settings, connection)
+    finally:
+        with server.guard():
+            others = _other_sessions(connection)
+            connection.close()
+            if started and not others:
+                server.stop()
+
+
+def _set_variables(parameters: dict[str, str]) -> None:
+    options = " ".join(filter(None, [parameters.get("options"), _SESSION_OPTIONS]))
+    for key, value in {**parameters, "options": options}.items():
+        os.environ[_VARIABLES.get(key, "PG" + key.upper().replace("_", ""))] = value
+
+
+def _other_sessions(connection: Connection) -> bool:
+    with contextlib.suppress(psycopg2.Error), connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
+        )
+        row = cursor.fetchone()
+        return bool(row and row[0])
+    return False
+
+
+def _checked(settings: Settings, connection: Connection) -> Warehouse:
+    # dbt's profile names these two, and libpq knows them once it is connected.
+    os.environ["PGUSER"] = connection.info.user
+    os.environ["PGDATABASE"] = connection.info.dbname
+    if connection.server_version < _OLDEST_VERSION:
+        raise ConfigurationError("the warehouse is older than PostgreSQL 15, the oldest this project runs on")
+    connection.set_client_encoding("UTF8")
+    with connection, connection.cursor() as cursor:
+        cursor.execute("show server_encoding")
+        row = cursor.fetchone()
+        encoding = row[0] if row else None
+        if encoding != "UTF8":
+            raise ConfigurationError(
+                f"the warehouse's database {connection.info.dbname!r} is {encoding}, not UTF8: create one with encoding UTF8"
+            )
+        for schema in (settings.warehouse_schema, settings.source_schema, settings.intermediate_schema):
+            cursor.execute(
+                """
+                select case
+                    when exists (select from pg_namespace where nspname = %(schema)s)
+                        then has_schema_privilege(%(schema)s, 'usage') and has_schema_privilege(%(schema)s, 'create')
+                    else has_database_privilege(current_database(), 'create')
+                end
+                """,
+                {"schema": schema},
+            )
+            row = cursor.fetchone()
+            if not (row and row[0]):
+                raise ConfigurationError(
+                    f"user {connection.info.user!r} may not write to schema {schema!r} of the warehouse: "
+                    "grant it create there (or on the database, where the schema is missing)"
+                )
+    return Warehouse(settings, connection)
