@@ -1,35 +1,52 @@
 {#-
-    What linkify-it-py 2.2 finds with the schemas http: and https: alone, as one pattern of Postgres's, for a text
-    without white space. Use it with the flag g; group 1 is a link, or null where only the search goes on.
+    What linkify-it-py 2.2 finds with the schemas http: and https: alone, in a text without white space: a set of text
+    arrays whose first element is a link, or null where only the search went on.
+    Usage: cross join lateral {{ links_in('token') }} with ordinality as found (groups, match_position)
+-#}
+{%- macro links_in(token) -%}
+    {#- Up to here user info and host can reach. -#}
+    {%- set authority = "split_part(split_part(" ~ token ~ ", '://', 2), '/', 1)" -%}
+    regexp_matches(
+        {{ token }} collate "C",
+        case
+            -- Limits on lengths, user info and a second link cost ten times the rest of the pattern.
+            when {{ token }} like '%://%://%' or {{ authority }} like '%@%' or length({{ authority }}) > 63
+                then {{ _link_pattern(true) }}
+            else {{ _link_pattern(false) }}
+        end,
+        'g'
+    )
+{%- endmacro -%}
+
+{#-
+    The library's rules as one pattern; unless `complete`, for a token with one `://` and no user info, whose labels are
+    too short to have too many characters.
 
     The library tries its alternatives in order and Postgres takes the longest match, so where two alternatives can
-    begin alike, one of them says that the other does not apply. It matches without case, which for [a-z] includes four
-    letters outside ASCII. Usage: regexp_matches(token collate "C", {{ link_pattern() }}, 'g')
+    begin alike, one of them says that the other does not apply. The library matches without case, which for [a-z]
+    includes four letters outside ASCII.
 -#}
-{%- macro link_pattern() -%}
+{%- macro _link_pattern(complete) -%}
     {%- set control = unicode_separators() ~ unicode_controls() -%}
     {%- set separator = "><\\uFF5C" -%}
     {%- set punctuation = control ~ unicode_punctuation() -%}
     {%- set letter = "[^" ~ separator ~ punctuation ~ "_]" -%}
     {%- set ascii_letters = "a-zA-Z\\u0130\\u0131\\u017F\\u212A" -%}
     {%- set digit = "[" ~ unicode_digits() ~ "]" -%}
-    {%- set authority =
-        "(?:[^" ~ control ~ "@/\\[\\]()]{1,50}@)?"
-    -%}
+    {%- set user_info = "[^" ~ control ~ "@/\\[\\]()]{1,50}@" -%}
     {%- set label =
-        "(?:[xX][nN]--[" ~ ascii_letters ~ "0-9-]{1,59}"
-        ~ "|" ~ letter ~ "|" ~ letter ~ "(?:-|" ~ letter ~ "){0,61}" ~ letter ~ ")"
+        "(?:[xX][nN]--[" ~ ascii_letters ~ "0-9-]" ~ ("{1,59}" if complete else "+")
+        ~ "|" ~ letter ~ "(?:(?:-|" ~ letter ~ ")" ~ ("{0,61}" if complete else "*") ~ letter ~ ")?)"
     -%}
-    {%- set host = "(?:" ~ label ~ "\\.)*" ~ label -%}
     {%- set port =
         "(?::(?:6(?:[0-4]" ~ digit ~ "{3}|5(?:[0-4]" ~ digit ~ "{2}|5(?:[0-2]" ~ digit ~ "|3[0-5])))"
         ~ "|[1-5]?" ~ digit ~ "{1,4}))?"
     -%}
-    {#- A host directly followed by @ is a user name; the @ is the one thing here that is not the library's. -#}
     {%- set host_end =
         "(?=$|[" ~ separator ~ punctuation ~ "_])"
-        ~ "(?!-|_|@|:" ~ digit ~ "|\\.-|\\.[^" ~ punctuation ~ "_])"
+        ~ "(?!-|_|:" ~ digit ~ "|\\.-|\\.[^" ~ punctuation ~ "_])"
     -%}
+    {%- set host = "(?:" ~ label ~ "\\.)*" ~ label ~ port ~ host_end -%}
     {%- set path =
         "(?:[/?#](?:"
         ~ "[^" ~ control ~ separator ~ "()\\[\\]{}.,\"\\'?!;-]"
@@ -47,15 +64,17 @@
         ~ "|\\?(?=[^" ~ control ~ "?])"
         ~ ")+|/)?"
     -%}
-    {%- set link = "[hH][tT][tT][pP][sS]?://" ~ authority ~ host ~ port ~ host_end ~ path -%}
+    {#- What can be user info is user info. A link directly followed by @ does not count, whatever the library says. -#}
+    {%- set authority = "(?:" ~ user_info ~ "|(?!" ~ user_info ~ host ~ "))" ~ host ~ "(?!@)" if complete else host -%}
     {#-
         The library looks for `http:` first and never reads the same `:` twice, so a `:` that could belong to a schema
         inside the host is passed over with the link, and a schema with nothing valid behind it is passed over alone.
     -#}
-    {%- set schema_in_host = "(?:(?<=[/@.-][hH][tT][tT][pP][sS\\u017F]?):)?" -%}
+    {%- set schema_in_host = "(?:(?<=[/@.-][hH][tT][tT][pP][sS\\u017F]?):)?" if complete else "" -%}
     {%- set pattern =
         "(?:^|[" ~ separator ~ punctuation ~ "])"
-        ~ "(?:(" ~ link ~ ")" ~ schema_in_host ~ "|[hH][tT][tT][pP][sS\\u017F]?:)"
+        ~ "(?:([hH][tT][tT][pP][sS]?://" ~ authority ~ path ~ ")" ~ schema_in_host
+        ~ "|[hH][tT][tT][pP][sS\\u017F]?:)"
     -%}
     '{{ pattern | replace("'", "''") }}'
 {%- endmacro -%}

@@ -35,7 +35,7 @@ links as (
         found.match_position,
         found.groups[1] as link
     from tokens
-    cross join lateral regexp_matches(tokens.token collate "C", {{ link_pattern() }}, 'g')
+    cross join lateral {{ links_in('tokens.token') }}
         with ordinality as found (groups, match_position)
     where found.groups[1] is not null
 
