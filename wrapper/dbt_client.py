@@ -31,9 +31,13 @@ class Progress:
 
 
 def build_arguments(dry_run: bool) -> list[str]:
-    """Return dbt's arguments for a run: everything but unit tests, and in a dry run nothing that is published."""
-    arguments = ["--quiet", "--log-level", "none", "build", "--exclude-resource-type", "unit_test"]
-    return [*arguments, "--exclude", "path:models/marts"] if dry_run else arguments
+    """Return dbt's arguments for a run: no tests of the project's own code, and in a dry run nothing is published."""
+    excluded = ["path:tests/macros", *(["path:models/marts"] if dry_run else [])]
+    return [
+        *("--quiet", "--log-level", "none", "build"),
+        *("--exclude-resource-type", "unit_test"),
+        *("--exclude", *excluded),
+    ]
 
 
 def run_vars(settings: Settings) -> dict[str, Any]:

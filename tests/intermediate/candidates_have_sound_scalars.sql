@@ -1,0 +1,10 @@
+-- What the check constraints of the published table ask, before it: a violated constraint prints the row.
+
+select
+    user_id,
+    group_slug
+from {{ ref('int_snapshot_candidates') }}
+where
+    group_slug = ''
+    or message_count <= 0
+    or first_seen_at > last_seen_at
