@@ -54,10 +54,10 @@ GROUPS = [
     ("rides:north", " Rides North ", ["[Signal] Rides North"], range(1, 49, 3)),
     ("unnamed-circle", None, ["[Signal] unnamed-circle"], range(5, 48, 6)),
 ]
-NAMES = (
-    "Lucas, Ana María, Jo, Priya Sharma, Åsa, 李雷, Mateo, Zoë, O'Neill, Fatima, Ren, Ingrid, Kofi, Lupe, Sam 7, "
-    "Noor, Elif, Tomás, Wren, Yuki, Dana, Bo, Chidi, Marta"
-).split(", ")
+NAMES = [
+    "Lucas", "Ana María", "Jo", "Priya Sharma", "Åsa", "李雷", "Mateo", "Zoë", "O'Neill", "Fatima", "Ren", "Ingrid",
+    "Kofi", "Lupe", "Sam 7", "Noor", "Elif", "Tomás", "Wren", "Yuki", "Dana", "Bo", "Chidi", "Marta",
+]  # fmt: skip
 EMOJI = ["❤️", "😂", "👍", "👍🏽", "🙏", "🎉", "👩‍👩‍👧", "🇵🇷", "1️⃣", "🏴󠁧󠁢󠁳󠁣󠁴󠁿", "☺", "🔥"]
 ODD_REACTIONS = ["Smith, Jr. 👍", "Agent 7, Max 🎉", "Ana +1", "Bo ok", "😂", "Lee, Ana, Jo ❤️"]
 FILES = [
@@ -140,9 +140,7 @@ def main(folder: Path) -> None:
         # The last member has a membership but no row here: the account was removed.
         [(user, f"member{user}", None, stamp(start)) for user in members[:-1]],
     )
-    attributes = [
-        (user, f"signal_import_group:{slug}", name) for slug, name, _, users in GROUPS for user in users
-    ] + [
+    attributes = [(user, f"signal_import_group:{slug}", name) for slug, name, _, users in GROUPS for user in users] + [
         (3, "signal_import_group:harvardstcommons", "A later duplicate that does not count"),
         (4, "signal_import_group:", "an empty slug is no membership"),
         (5, "Signal_import_group:tool-library", "the key counts as written"),

@@ -81,6 +81,7 @@
 
 {#- Whether a query parameter called `name` is on the list of the var tracking_parameters. -#}
 {%- macro is_tracking_parameter(name) -%}
+    {%- do check_vars() -%}
     {%- set name = ascii_lower(name) -%}
     {%- set tests = [] -%}
     {%- for parameter in var('tracking_parameters') -%}

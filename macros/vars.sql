@@ -1,6 +1,6 @@
 {#-
     Refuse a var that is unknown or has a value it cannot have, by its name; dbt itself takes anything.
-    Called before every run, and by the macro that puts the scope into SQL.
+    Called before every run, and by the macros that put a var into SQL.
 -#}
 {%- macro check_vars() -%}
     {%- set checks = {
@@ -15,7 +15,8 @@
     } -%}
     {%- for name in invocation_args_dict.get('vars') or {} -%}
         {%- if name not in checks -%}
-            {%- do exceptions.raise_compiler_error("There is no var '" ~ name ~ "'; there are: " ~ (checks | join(", "))) -%}
+            {%- set names = checks | join(", ") -%}
+            {%- do exceptions.raise_compiler_error("There is no var '" ~ name ~ "'; there are: " ~ names) -%}
         {%- endif -%}
     {%- endfor -%}
     {%- for name, check in checks.items() -%}

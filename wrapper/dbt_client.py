@@ -15,8 +15,8 @@ from wrapper.project import PROFILES_DIR, PROJECT_DIR, project_vars
 from wrapper.scope import Scope
 from wrapper.settings import Settings
 
-PUBLISHED = "model.signal_profile_snapshots.signal_profile_snapshots"
-CANDIDATE = "model.signal_profile_snapshots.int_snapshot_candidates"
+PUBLISHED = "model.signal_profiles.signal_profile_snapshots"
+CANDIDATE = "model.signal_profiles.int_snapshot_candidates"
 # Commands of dbt that only read; all others write to the warehouse, or may.
 _READING = {"clean", "compile", "debug", "deps", "docs", "init", "list", "ls", "parse", "show", "source"}
 _PASSED = {"success", "pass", "warn", "no-op"}

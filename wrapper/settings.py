@@ -75,7 +75,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     schema = values.get("WAREHOUSE_SCHEMA", "signal_profiles")
     if not _SCHEMA.fullmatch(schema) or schema.startswith("pg_"):
         raise ConfigurationError(
-            f"WAREHOUSE_SCHEMA {schema!r} will not do: use lower-case letters, digits and _, at most 40, no pg_ in front"
+            f"WAREHOUSE_SCHEMA {schema!r} will not do: use up to 40 lower-case letters, digits and _, no pg_ in front"
         )
     port = values.get("STATSD_PORT", "8125")
     if not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536):

@@ -150,7 +150,7 @@ def _checked(settings: Settings, connection: Connection) -> Warehouse:
         encoding = row[0] if row else None
         if encoding != "UTF8":
             raise ConfigurationError(
-                f"the warehouse's database {connection.info.dbname!r} is {encoding}, not UTF8: create one with encoding UTF8"
+                f"the warehouse's database {connection.info.dbname!r} is {encoding}: use one whose encoding is UTF8"
             )
         for schema in (settings.warehouse_schema, settings.source_schema, settings.intermediate_schema):
             cursor.execute(

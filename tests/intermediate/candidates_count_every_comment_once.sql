@@ -42,7 +42,7 @@ expected as (
             and comments.id <= (
                 select coalesce(max(comment_id), 9223372036854775807) from {{ ref('int_messages') }}
             )
-            and (comments.deleted_at is null or comments.deleted_at >= '{{ run_started_at.replace(tzinfo=none) }}')
+            and (comments.deleted_at is null or comments.deleted_at >= '{{ run_started_at }}')
         {%- endif %}
 
 ),

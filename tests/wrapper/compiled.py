@@ -1,0 +1,36 @@
+"""SQL of the dbt project's macros, compiled by dbt itself and run on a list of texts."""
+
+import os
+from pathlib import Path
+
+import psycopg2
+from psycopg2.extras import execute_values
+
+from wrapper.project import PROFILES_DIR, PROJECT_DIR
+
+
+def compile_sql(inline: str, target_path: Path, url: str) -> str:
+    """Return what dbt compiles `inline` to."""
+    from dbt.cli.main import dbtRunner
+
+    info = psycopg2.connect(url).info
+    os.environ |= {"PGHOST": info.host, "PGUSER": info.user, "PGDATABASE": info.dbname}
+    paths = ["--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROFILES_DIR), "--target-path", str(target_path)]
+    result = dbtRunner().invoke(
+        ["--quiet", "--log-level", "none", "--log-level-file", "none", "compile", "--inline", inline, *paths]
+    )
+    assert result.success, result.exception
+    compiled: str = result.result.results[0].node.compiled_code
+    return compiled
+
+
+def run_on_texts(url: str, sql: str, texts: list[str]) -> list[tuple[object, ...]]:
+    """Run SQL over a temporary table texts (position, body)."""
+    connection = psycopg2.connect(url)
+    with connection, connection.cursor() as cursor:
+        cursor.execute("create temporary table texts (position bigint, body text)")
+        execute_values(cursor, "insert into texts values %s", list(enumerate(texts)), page_size=5000)
+        cursor.execute(sql)
+        rows = cursor.fetchall()
+    connection.close()
+    return rows

@@ -1,0 +1,115 @@
+"""Real servers, real SQLite files in WhiteBalloon's shape, and the wrapper as a real process."""
+
+import dataclasses
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+
+from tests.wrapper.servers import VERSIONS, Server, start_server
+from tests.wrapper.whiteballoon import WhiteBalloon
+
+WRAPPER = Path(sys.executable).with_name("wrapper")
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The PostgreSQL 18 of the wheel, as the embedded warehouse sets it up."""
+    with start_server("18", tmp_path_factory.mktemp("pg")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session", params=sorted(VERSIONS))
+def any_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Each supported PostgreSQL in turn."""
+    with start_server(request.param, tmp_path_factory.mktemp("pg")) as running:
+        yield running
+
+
+@dataclasses.dataclass
+class Result:
+    """A finished process."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+@dataclasses.dataclass
+class Wrapper:
+    """The wrapper with a working directory and settings of its own."""
+
+    cwd: Path
+    environ: dict[str, str]
+
+    def start(self, *arguments: str, **environ: str) -> "subprocess.Popen[str]":
+        """Start it and leave it running."""
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "CI") if name in os.environ}
+        covered = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+        return subprocess.Popen(
+            [WRAPPER, *arguments],
+            cwd=self.cwd,
+            env={**inherited, **covered, **self.environ, **environ},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, *arguments: str, **environ: str) -> Result:
+        """Run it to its end."""
+        process = self.start(*arguments, **environ)
+        stdout, stderr = process.communicate(timeout=180)
+        return Result(process.returncode, stdout, stderr)
+
+    def succeed(self, *arguments: str, **environ: str) -> Result:
+        """Run it to its end, which must be a good one."""
+        result = self(*arguments, **environ)
+        assert result.code == 0, result.stderr
+        return result
+
+    def snapshot(self, *arguments: str, **environ: str) -> dict[str, Any]:
+        """Run a snapshot that must succeed, and return its run-log entry."""
+        entry: dict[str, Any] = json.loads(self.succeed("snapshot", "--json", *arguments, **environ).stdout)
+        return entry
+
+    def log(self) -> list[dict[str, Any]]:
+        """Return the run log."""
+        text = (self.cwd / "storage" / "signal_profile_snapshot.log").read_text()
+        return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture
+def whiteballoon(tmp_path: Path) -> WhiteBalloon:
+    """An empty WhiteBalloon on SQLite, at its default place below the working directory."""
+    return WhiteBalloon(tmp_path / "data")
+
+
+@pytest.fixture
+def make_database(server: Server) -> Callable[[], str]:
+    """Make empty databases on the session's server and return their URLs."""
+    return lambda: server.create_database(f"test_{next(_numbers)}")
+
+
+@pytest.fixture
+def wrapper(tmp_path: Path, make_database: Callable[[], str]) -> Wrapper:
+    """The wrapper, switched on, with an empty warehouse and nothing else set."""
+    return Wrapper(tmp_path, {"WAREHOUSE_URL": make_database(), "PROFILE_SIGNAL_GLAZE": "on"})
+
+
+@pytest.fixture
+def warehouse(wrapper: Wrapper) -> Iterator[Connection]:
+    """A connection of an analyst's to the wrapper's warehouse."""
+    connection = psycopg2.connect(wrapper.environ["WAREHOUSE_URL"])
+    connection.autocommit = True
+    yield connection
+    connection.close()

@@ -1,0 +1,60 @@
+"""PostgreSQL 18 and 16 of the wheel, and 15 of Debian's package, each started the way the wrapper starts its own."""
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from wrapper.embedded import EmbeddedServer, bundled_programs
+
+_LIBC = ("--locale=C.UTF-8",)
+VERSIONS = {
+    "18": bundled_programs(),
+    "16": bundled_programs().parents[1] / "pginstall" / "bin",
+    "15": Path("/usr/lib/postgresql/15/bin"),
+}
+
+
+@dataclasses.dataclass
+class Server:
+    """A running server."""
+
+    version: str
+    embedded: EmbeddedServer
+
+    def url(self, database: str) -> str:
+        """Return a database's URL."""
+        return self.embedded.url().replace("/postgres?", f"/{database}?")
+
+    def create_database(self, name: str, options: str = "") -> str:
+        """Create an empty database, `options` being what follows its name in SQL, and return its URL."""
+        connection = psycopg2.connect(self.embedded.url())
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(f'create database "{name}" {options}')
+        connection.close()
+        return self.url(name)
+
+
+@contextlib.contextmanager
+def start_server(version: str, folder: Path) -> Iterator[Server]:
+    """Start a server below the folder; skip the test where that version is not installed, which CI never may."""
+    programs = VERSIONS[version]
+    if not (programs / "initdb").exists():
+        if os.environ.get("CI"):
+            pytest.fail(f"PostgreSQL {version} is required in CI: .ci/run installs it")
+        pytest.skip(f"PostgreSQL {version} is not installed: on Debian, apt install postgresql-{version}")
+    embedded = (
+        EmbeddedServer(folder / "data", programs)
+        if version == "18"
+        else EmbeddedServer(folder / "data", programs, initdb_locale=_LIBC)
+    )
+    embedded.start()
+    try:
+        yield Server(version, embedded)
+    finally:
+        embedded.stop()

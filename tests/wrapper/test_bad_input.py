@@ -1,0 +1,155 @@
+"""Bad input gets one line that names it and a documented exit code, and leaves everything as it was."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from tests.wrapper.conftest import Wrapper
+from tests.wrapper.servers import Server
+from tests.wrapper.whiteballoon import WhiteBalloon
+
+USE_A_URL = "use sqlite:///path or postgresql://user:password@host/database"
+USE_LETTERS = "use up to 40 lower-case letters, digits and _, no pg_ in front"
+RANGE = f"{-(2**63)}<=x<={2**63 - 1}"
+
+
+def one_line(wrapper: Wrapper, *arguments: str, **environ: str) -> str:
+    """Run the wrapper, which must exit with 2 and say one line; warnings may come before it."""
+    result = wrapper(*(arguments or ("snapshot", "--all")), **environ)
+    assert result.code == 2, result.stderr
+    assert result.stdout == ""
+    *warnings, line = result.stderr.splitlines()
+    assert all(warning.startswith("warning: ") for warning in warnings)
+    return line.removeprefix("wrapper: ")
+
+
+@pytest.mark.parametrize(
+    ("environ", "line"),
+    [
+        ({"DATABASE_URL": "sqlite:///nowhere.db"}, "DATABASE_URL: there is no file nowhere.db"),
+        ({"DATABASE_URL": "sqlite://"}, "DATABASE_URL names no file: write it as sqlite:///path/to/app.db"),
+        ({"DATABASE_URL": "mysql://u:secret@h/d"}, "DATABASE_URL begins with 'mysql': only postgresql:// will do here"),
+        ({"DATABASE_URL": "secret"}, f"DATABASE_URL is no database URL: {USE_A_URL}"),
+        ({"WAREHOUSE_URL": "sqlite:///x"}, "WAREHOUSE_URL begins with 'sqlite': only postgresql:// will do here"),
+        ({"WAREHOUSE_URL": "postgresql://h/d?x=y"}, 'WAREHOUSE_URL: invalid dsn: invalid connection option "x"'),
+        ({"WAREHOUSE_SCHEMA": "a'); drop"}, f"WAREHOUSE_SCHEMA \"a'); drop\" will not do: {USE_LETTERS}"),
+        ({"WAREHOUSE_SCHEMA": "a" * 41}, f"WAREHOUSE_SCHEMA '{'a' * 41}' will not do: {USE_LETTERS}"),
+        ({"STATSD_PORT": "eighty"}, "STATSD_PORT 'eighty' is no port: use a number from 1 to 65535"),
+    ],
+)  # fmt: skip
+def test_settings(wrapper: Wrapper, whiteballoon: WhiteBalloon, environ: dict[str, str], line: str) -> None:
+    assert one_line(wrapper, **environ) == line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["snapshot"], "give either --all or --user ID"),
+        (["snapshot", "--all", "--user", "1"], "give either --all or --user ID"),
+        (["snapshot", "--user", "one"], "Invalid value for '--user': 'one' is not a valid integer range."),
+        (["snapshot", "--user", str(2**63)], f"Invalid value for '--user': {2**63} is not in the range {RANGE}."),
+        (["snapshot", "--all", "--wait", "-1"], "Invalid value for '--wait': -1 is not in the range x>=0."),
+        (["snapshot", "--everything"], "No such option '--everything'."),
+        (["polish"], "No such command 'polish'."),
+        (["db", "url"], "the embedded Postgres does not run: start it with wrapper db start"),
+    ],
+)  # fmt: skip
+def test_usage(wrapper: Wrapper, arguments: list[str], line: str) -> None:
+    assert one_line(wrapper, *arguments) == line
+
+
+@pytest.mark.parametrize("slug", ["unknown", "g'; drop table x; --", "{{ 1 }}", "g\n", "\\", "%s", "%(x)s"])
+def test_an_unknown_slug_is_named_before_anything_is_built(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, slug: str
+) -> None:
+    whiteballoon.group(1)
+    line = one_line(wrapper, "snapshot", "--all", "--group-slug", slug)
+    assert line == f"--group-slug {slug!r} has neither a membership nor a published snapshot"
+    assert not (wrapper.cwd / "storage" / "dbt").exists()
+
+
+def test_a_slug_that_is_no_utf8(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
+    assert one_line(wrapper, "snapshot", "--all", "--group-slug", "\udcff") == "--group-slug is no valid UTF-8"
+
+
+def test_a_foreign_file_and_a_foreign_database(wrapper: Wrapper, whiteballoon: WhiteBalloon, tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("not a database at all, " * 100)
+    assert one_line(wrapper, DATABASE_URL="sqlite:///text.db") == "DATABASE_URL: text.db: this is no SQLite database"
+    sqlite3.connect(tmp_path / "other.db").execute("create table t (x)")
+    line = one_line(wrapper, DATABASE_URL="sqlite:///other.db")
+    assert line == "DATABASE_URL: other.db has no table user_attributes: is it a WhiteBalloon database?"
+    sqlite3.connect(tmp_path / "half.db").execute("create table user_attributes (id, user_id)")
+    line = one_line(wrapper, DATABASE_URL="sqlite:///half.db")
+    assert line == ("DATABASE_URL: half.db: table user_attributes has no column key: is it a WhiteBalloon database?")
+    line = one_line(wrapper, COMMENT_INSIGHTS_DB="text.db")
+    assert line == "COMMENT_INSIGHTS_DB: text.db: this is no SQLite database"
+
+
+def test_a_warehouse_that_cannot_be_used(wrapper: Wrapper, server: Server, whiteballoon: WhiteBalloon) -> None:
+    good = wrapper.environ["WAREHOUSE_URL"]
+    unreachable = one_line(wrapper, WAREHOUSE_URL="postgresql://u:secret@127.0.0.1:9/d")
+    assert unreachable.startswith("the warehouse cannot be reached, see WAREHOUSE_URL: connection to server")
+    assert "secret" not in unreachable
+    stranger = one_line(wrapper, WAREHOUSE_URL=good.replace("postgres@", "stranger@"))
+    assert stranger.endswith('FATAL: role "stranger" does not exist')
+    latin = server.create_database("latin", "encoding 'LATIN1' template template0 locale_provider libc locale 'C'")
+    assert one_line(wrapper, WAREHOUSE_URL=latin) == (
+        "the warehouse's database 'latin' is LATIN1: use one whose encoding is UTF8"
+    )
+
+
+def test_a_wrong_password(wrapper: Wrapper, server: Server, whiteballoon: WhiteBalloon) -> None:
+    hba = server.embedded.data_dir / "pg_hba.conf"
+    trusting = hba.read_text()
+    hba.write_text("local all locked scram-sha-256\n" + trusting)
+    admin = psycopg2.connect(server.url("postgres"))
+    admin.autocommit = True
+    try:
+        admin.cursor().execute("create role locked login password 'right'")
+        admin.cursor().execute("select pg_reload_conf()")
+        url = wrapper.environ["WAREHOUSE_URL"]
+        line = one_line(wrapper, WAREHOUSE_URL=url.replace("postgres@", "locked:wrong@"))
+    finally:
+        hba.write_text(trusting)
+        admin.cursor().execute("select pg_reload_conf()")
+        admin.cursor().execute("drop role locked")
+        admin.close()
+    assert line.endswith('FATAL: password authentication failed for user "locked"')
+
+
+def test_a_schema_one_may_not_write_to(
+    wrapper: Wrapper, server: Server, make_database: Callable[[], str], whiteballoon: WhiteBalloon
+) -> None:
+    url = make_database()
+    connection = psycopg2.connect(url)
+    with connection, connection.cursor() as cursor:
+        cursor.execute("create role guest login")
+        cursor.execute("create schema signal_profiles")
+    connection.close()
+    line = one_line(wrapper, WAREHOUSE_URL=url.replace("postgres@", "guest@"))
+    assert line.startswith("user 'guest' may not write to schema 'signal_profiles' of the warehouse: grant it")
+
+
+def test_a_storage_directory_one_may_not_write_to(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
+    (wrapper.cwd / "storage").write_text("a file in its place")
+    assert one_line(wrapper) == "STORAGE_DIR: storage/signal_profile_snapshot.log cannot be written: File exists"
+
+
+def test_an_output_directory_one_may_not_write_to(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
+    (wrapper.cwd / "out").write_text("a file in its place")
+    line = one_line(wrapper, "snapshot", "--all", "--output-dir", "out")
+    assert line == "Invalid value for '--output-dir': Directory 'out' is a file."
+    line = one_line(wrapper, "snapshot", "--all", "--output-dir", "out/deeper")
+    assert line == "--output-dir out/deeper cannot be written: Not a directory"
+
+
+def test_an_env_file_is_read_and_the_environment_wins(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
+    env = wrapper.cwd / ".env"
+    env.write_text("DATABASE_URL=sqlite:///from-file.db\n")
+    assert one_line(wrapper) == "DATABASE_URL: there is no file from-file.db"
+    assert one_line(wrapper, DATABASE_URL="sqlite:///from-env.db") == "DATABASE_URL: there is no file from-env.db"
+    env.write_bytes(b"A=\xff\n")
+    assert one_line(wrapper).startswith(".env in the working directory cannot be read: ")

@@ -1,0 +1,117 @@
+"""The embedded Postgres, as `wrapper db` and every command without WAREHOUSE_URL use it."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from tests.wrapper.conftest import Wrapper
+from tests.wrapper.whiteballoon import WhiteBalloon
+from wrapper.embedded import EmbeddedServer
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Wrapper]:
+    """The wrapper with nothing set but the flag, below a directory that only its owner may enter."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    cwd = home / "it's a, clone"
+    cwd.mkdir()
+    wrapper = Wrapper(cwd, {"PROFILE_SIGNAL_GLAZE": "true"})
+    yield wrapper
+    wrapper("db", "stop")
+
+
+def test_commands_start_and_stop_it_on_their_own(alone: Wrapper) -> None:
+    whiteballoon = WhiteBalloon(alone.cwd / "data")
+    whiteballoon.group(1)
+    whiteballoon.comment(1, "hello")
+    assert alone.succeed("db", "status").stdout == "stopped\n"
+    assert alone.snapshot("--all")["generated"] == 1
+    assert alone.succeed("db", "status").stdout == "stopped\n"
+    assert len(alone.succeed("export").stdout.splitlines()) == 1
+
+    # Modes are as they were, and nobody else can reach the data or the socket.
+    assert (alone.cwd.parent.stat().st_mode & 0o777, alone.cwd.stat().st_mode & 0o777) == (0o700, 0o755)
+    assert (alone.cwd / "storage" / "postgres").stat().st_mode & 0o777 == 0o700
+    private = [path for path in (alone.cwd / "storage" / "dbt").rglob("*") if path.is_file()]
+    assert private
+    assert {path.stat().st_mode & 0o077 for path in private} == {0}
+
+
+def test_a_started_server_stays_and_can_be_reached(alone: Wrapper) -> None:
+    url = alone.succeed("db", "start").stdout.strip()
+    assert alone.succeed("db", "url").stdout.strip() == url
+    assert alone.succeed("db", "start").stdout.strip() == url
+    assert alone.succeed("db", "status").stdout == "running\n"
+    connection = psycopg2.connect(url)
+    with connection.cursor() as cursor:
+        cursor.execute("show listen_addresses")
+        assert cursor.fetchall() == [("",)]
+        cursor.execute(
+            "select datlocprovider, pg_encoding_to_char(encoding) from pg_database where datname = 'postgres'"
+        )
+        assert cursor.fetchall() == [("b", "UTF8")]
+    connection.close()
+    # A command that did not start it does not stop it.
+    WhiteBalloon(alone.cwd / "data")
+    alone.succeed("load")
+    assert alone.succeed("db", "status").stdout == "running\n"
+    alone.succeed("db", "stop")
+    assert alone.succeed("db", "status").stdout == "stopped\n"
+    alone.succeed("db", "stop")
+
+
+def test_a_socket_path_that_is_too_long_goes_to_a_private_directory(tmp_path: Path) -> None:
+    server = EmbeddedServer(tmp_path / ("long" * 25) / "postgres")
+    with server.guard():
+        assert server.start()
+    try:
+        socket_dir = server.socket_dir()
+        assert socket_dir != server.data_dir
+        assert socket_dir.stat().st_mode & 0o777 == 0o700
+        psycopg2.connect(**server.parameters()).close()
+    finally:
+        server.stop()
+    assert not socket_dir.exists()
+
+
+def test_a_server_that_does_not_start_is_one_line(alone: Wrapper) -> None:
+    alone.succeed("db", "start")
+    alone.succeed("db", "stop")
+    (alone.cwd / "storage" / "postgres" / "PG_VERSION").write_text("9.6\n")
+    result = alone("db", "start")
+    log = alone.cwd / "storage" / "postgres" / "server.log"
+    assert result.code == 2
+    assert result.stderr == f"wrapper: the embedded Postgres does not start: see {log}, or set WAREHOUSE_URL\n"
+
+
+def test_a_killed_setup_leaves_nothing_that_looks_like_data(alone: Wrapper) -> None:
+    leftover = alone.cwd / "storage" / "postgres.new"
+    leftover.mkdir(parents=True)
+    (leftover / "PG_VERSION").write_text("half written")
+    alone.succeed("db", "start")
+    assert not leftover.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
+def test_root_without_namespaces_gets_one_line_that_names_warehouse_url(alone: Wrapper) -> None:
+    """No program called unshare is on the path, and no other user can enter the directory."""
+    result = alone("db", "start", PATH="/nonexistent")
+    assert result.code == 2
+    assert result.stderr == (
+        "wrapper: the embedded Postgres cannot run as root here, and no other user can reach its files: "
+        "run as another user, or set WAREHOUSE_URL to a Postgres\n"
+    )
+    assert alone.cwd.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_help_answers_without_dbt_or_a_database_driver() -> None:
+    import sys
+
+    script = "import sys, wrapper.cli; print(sorted({'dbt', 'psycopg2', 'sqlalchemy', 'yaml'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -1,0 +1,117 @@
+"""One run at a time, and runs that are ended from outside: with real processes and real signals."""
+
+import json
+import signal
+import subprocess
+import time
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+
+from tests.wrapper.conftest import Wrapper
+from tests.wrapper.whiteballoon import WhiteBalloon
+
+LOCK = "hashtextextended('signal-profile-snapshots:signal_profiles', 0)"
+SLOW_TABLE = "lock table signal_profiles_source.user_attributes in access exclusive mode"
+
+
+def query(warehouse: Connection, sql: str) -> list[tuple[Any, ...]]:
+    with warehouse.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchall() if cursor.description else []
+
+
+def wait_for(warehouse: Connection, condition: str) -> None:
+    for _ in range(300):
+        if query(warehouse, f"select {condition}") == [(True,)]:
+            return
+        time.sleep(0.1)
+    pytest.fail(f"never came true: {condition}")
+
+
+@pytest.fixture
+def one_member(whiteballoon: WhiteBalloon) -> WhiteBalloon:
+    whiteballoon.group(1)
+    whiteballoon.comment(1, "hello")
+    return whiteballoon
+
+
+def stuck_in_dbt(wrapper: Wrapper, warehouse: Connection, blocker: Connection) -> "subprocess.Popen[str]":
+    """Start a run and hold it where dbt reads the memberships."""
+    process = wrapper.start("snapshot", "--all", "--json")
+    wait_for(warehouse, "to_regclass('signal_profiles_source.comment_llm_analyses') is not null")
+    with blocker.cursor() as cursor:
+        cursor.execute(SLOW_TABLE)
+    wait_for(warehouse, "count(*) > 0 from pg_stat_activity where wait_event_type = 'Lock' and query like '%int_memb%'")
+    return process
+
+
+@pytest.fixture
+def blocker(wrapper: Wrapper) -> Any:
+    connection = psycopg2.connect(wrapper.environ["WAREHOUSE_URL"])
+    yield connection
+    connection.close()
+
+
+def test_a_second_run_waits_or_exits_with_75(wrapper: Wrapper, one_member: WhiteBalloon, warehouse: Connection) -> None:
+    query(warehouse, f"select pg_advisory_lock({LOCK})")
+    for arguments in (["snapshot", "--all"], ["snapshot", "--all", "--wait", "1"], ["load"], ["dbt", "run"]):
+        result = wrapper(*arguments)
+        assert (result.code, result.stdout) == (75, "")
+        assert result.stderr == (
+            "wrapper: another run holds the lock of schema signal_profiles: try again later, or wait for it with "
+            "--wait SECONDS\n"
+        )
+    assert [entry["status"] for entry in wrapper.log()] == ["locked", "locked"]
+    assert wrapper("dbt", "ls", "--quiet").code == 0
+
+    waiting = wrapper.start("snapshot", "--all", "--wait", "60", "--json")
+    wait_for(warehouse, "count(*) > 0 from pg_stat_activity where application_name = 'signal-profile-snapshots'")
+    query(warehouse, f"select pg_advisory_unlock({LOCK})")
+    stdout, stderr = waiting.communicate(timeout=60)
+    assert waiting.returncode == 0, stderr
+    assert json.loads(stdout)["generated"] == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_says_so_and_publishes_nothing(
+    wrapper: Wrapper, one_member: WhiteBalloon, warehouse: Connection, blocker: Connection, number: signal.Signals
+) -> None:
+    process = stuck_in_dbt(wrapper, warehouse, blocker)
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout, stderr) == (130, "", "wrapper: interrupted\n")
+    assert [(entry["status"], entry["error"]) for entry in wrapper.log()] == [("interrupted", "interrupted")]
+    blocker.rollback()
+    assert query(warehouse, "select to_regclass('signal_profiles.signal_profile_snapshots')") == [(None,)]
+    assert wrapper.snapshot("--all")["changed"] == 1
+
+
+def test_a_killed_run_leaves_no_lock_and_no_statement_behind(
+    wrapper: Wrapper, one_member: WhiteBalloon, warehouse: Connection, blocker: Connection
+) -> None:
+    process = stuck_in_dbt(wrapper, warehouse, blocker)
+    process.kill()
+    process.communicate()
+    # The blocked statement ends by itself, although what it waits for is still locked.
+    wait_for(warehouse, "count(*) = 0 from pg_stat_activity where query like '%int_memb%' and pid <> pg_backend_pid()")
+    blocker.rollback()
+    assert wrapper.snapshot("--all")["changed"] == 1
+
+
+def test_a_run_that_lost_its_lock_fails(
+    wrapper: Wrapper, one_member: WhiteBalloon, warehouse: Connection, blocker: Connection
+) -> None:
+    process = stuck_in_dbt(wrapper, warehouse, blocker)
+    query(
+        warehouse,
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'signal-profile-snapshots'",
+    )
+    blocker.rollback()
+    stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout) == (1, "")
+    assert "the lock was lost while dbt worked" in stderr
+    assert wrapper.log()[-1]["status"] == "failed"
+    assert query(warehouse, "select to_regclass('signal_profiles.signal_profile_snapshot_hashes')") == [(None,)]

@@ -1,0 +1,95 @@
+"""Rules about the dbt project itself, read from its manifest."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wrapper.project import PROFILES_DIR, PROJECT_DIR, project_vars
+
+PUBLISHED = "model.signal_profiles.signal_profile_snapshots"
+
+
+@pytest.fixture(scope="module")
+def parsed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, list[str]]:
+    """The manifest, and the warnings that parsing gave."""
+    from dbt.cli.main import dbtRunner
+
+    warnings: list[str] = []
+
+    def on_event(event: Any) -> None:
+        if event.info.level == "warn":
+            warnings.append(event.info.msg)
+
+    target: Path = tmp_path_factory.mktemp("target")
+    result = dbtRunner(callbacks=[on_event]).invoke(
+        ["--quiet", "--log-level-file", "none", "parse", "--no-partial-parse", "--show-all-deprecations",
+         "--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROFILES_DIR), "--target-path", str(target)]
+    )  # fmt: skip
+    assert result.success
+    return result.result, warnings
+
+
+def ancestors(manifest: Any, unique_id: str) -> set[str]:
+    found: set[str] = set()
+    waiting = [unique_id]
+    while waiting:
+        for parent in manifest.parent_map[waiting.pop()]:
+            if parent not in found:
+                found.add(parent)
+                waiting.append(parent)
+    return found
+
+
+def test_parsing_gives_no_warning(parsed: tuple[Any, list[str]]) -> None:
+    assert parsed[1] == []
+
+
+def test_every_data_test_stands_between_the_sources_and_the_published_rows(parsed: tuple[Any, list[str]]) -> None:
+    """dbt holds the published model back for a failing test only if it is built from all that the test reads."""
+    manifest = parsed[0]
+    manifest.build_parent_and_child_maps()
+    before_publishing = ancestors(manifest, PUBLISHED)
+    tests = [
+        node
+        for node in manifest.nodes.values()
+        if node.resource_type == "test" and not node.original_file_path.startswith("tests/macros/")
+    ]
+    assert len(tests) > 20
+    for test in tests:
+        assert test.config.severity.lower() == "error", test.name
+        assert test.depends_on.nodes, test.name
+        assert set(test.depends_on.nodes) <= before_publishing, test.name
+
+
+def test_everything_is_described(parsed: tuple[Any, list[str]]) -> None:
+    manifest = parsed[0]
+    nodes = [
+        *(node for node in manifest.nodes.values() if node.resource_type in {"model", "seed"}),
+        *manifest.sources.values(),
+    ]
+    assert len(nodes) > 15
+    for node in nodes:
+        assert node.description, node.unique_id
+        assert node.columns, node.unique_id
+        for column in node.columns.values():
+            assert column.description, f"{node.unique_id}.{column.name}"
+
+
+def test_what_is_public_has_a_contract_with_keys_and_checks(parsed: tuple[Any, list[str]]) -> None:
+    public = [node for node in parsed[0].nodes.values() if getattr(node, "access", None) == "public"]
+    assert [node.unique_id for node in public] == [PUBLISHED]
+    for node in public:
+        assert node.contract.enforced
+        kinds = [constraint.type.value for constraint in node.constraints]
+        assert kinds.count("primary_key") == 1
+        assert kinds.count("check") >= 5
+        for column in node.columns.values():
+            assert [constraint.type.value for constraint in column.constraints] == ["not_null"], column.name
+
+
+def test_every_var_is_checked() -> None:
+    """A var that check_vars() does not list would be refused by name, though dbt_project.yml has it."""
+    text = (PROJECT_DIR / "macros" / "vars.sql").read_text()
+    for name in project_vars():
+        assert f"'{name}': _is_" in text

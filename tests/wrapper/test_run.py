@@ -1,0 +1,243 @@
+"""Runs of `wrapper snapshot`: scope, dry run, removal, files, log and metrics, each as an operator would see it."""
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+
+from tests.wrapper.conftest import Wrapper
+from tests.wrapper.whiteballoon import WhiteBalloon
+
+FIELDS = [
+    "timestamp", "run_id", "dry_run", "group_slugs", "output_dir", "version", "status", "target_users", "attempted",
+    "generated", "skipped", "changed", "unchanged", "removed", "snapshots_digest", "duration_seconds", "error",
+]  # fmt: skip
+
+
+def query(warehouse: Connection, sql: str) -> list[tuple[Any, ...]]:
+    with warehouse.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchall()
+
+
+def published(warehouse: Connection) -> dict[tuple[int, str], int]:
+    rows = query(warehouse, "select user_id, group_slug, message_count from signal_profiles.signal_profile_snapshots")
+    return {(user_id, slug): count for user_id, slug, count in rows}
+
+
+def hashes(warehouse: Connection) -> dict[tuple[int, str], tuple[Any, ...]]:
+    rows = query(warehouse, "select * from signal_profiles.signal_profile_snapshot_hashes")
+    return {(row[0], row[1]): row[2:] for row in rows}
+
+
+def counts(entry: dict[str, Any]) -> tuple[int, int, int, int]:
+    return entry["generated"], entry["changed"], entry["unchanged"], entry["removed"]
+
+
+@pytest.fixture
+def two_groups(whiteballoon: WhiteBalloon) -> WhiteBalloon:
+    """Users 1, 2 and 3 in groups a and b, with one message each in each, and user 4 who never wrote."""
+    whiteballoon.group(1, 2, 3, 4, slug="a", name="A", request_id=1)
+    whiteballoon.group(1, 2, 3, slug="b", name="B", request_id=2)
+    for user_id in (1, 2, 3):
+        for request_id in (1, 2):
+            whiteballoon.comment(user_id, "hello", request_id=request_id)
+    return whiteballoon
+
+
+def test_a_scoped_run_replaces_exactly_the_rows_in_its_scope(
+    wrapper: Wrapper, two_groups: WhiteBalloon, warehouse: Connection
+) -> None:
+    entry = wrapper.snapshot("--all")
+    assert counts(entry) == (6, 6, 0, 0)
+    assert (entry["target_users"], entry["attempted"], entry["skipped"]) == (4, 7, 1)
+    before = hashes(warehouse)
+
+    # Everybody writes in both groups; 2 leaves a, and 4 writes for the first time.
+    for user_id in (1, 2, 3, 4):
+        for request_id in (1, 2):
+            two_groups.comment(user_id, "more", request_id=request_id)
+    two_groups.execute("delete from user_attributes where user_id = 2 and key = 'signal_import_group:a'")
+
+    entry = wrapper.snapshot("--user", "1", "--user", "2", "--user", "4", "--group-slug", "a")
+    assert counts(entry) == (2, 2, 0, 1)
+    assert (entry["target_users"], entry["attempted"], entry["group_slugs"]) == (2, 2, ["a"])
+    assert published(warehouse) == {(1, "a"): 2, (3, "a"): 1, (4, "a"): 1, (1, "b"): 1, (2, "b"): 1, (3, "b"): 1}
+    after = hashes(warehouse)
+    assert after.keys() == published(warehouse).keys()
+    moved = {key for key in after if after[key] != before.get(key)}
+    assert moved == {(1, "a"), (4, "a")}
+    assert {after[key][2] for key in moved} == {entry["run_id"]}
+
+    # A group without messages left disappears with the next run whose scope covers it.
+    two_groups.execute("update request_comments set deleted_at = '2026-01-01 00:00:00' where help_request_id = 2")
+    assert counts(wrapper.snapshot("--all", "--group-slug", "b")) == (0, 0, 0, 3)
+    # A slug that has only a published row is known too; here even that is gone with its memberships.
+    two_groups.execute("delete from user_attributes where key = 'signal_import_group:a'")
+    assert counts(wrapper.snapshot("--all", "--group-slug", "a")) == (0, 0, 0, 3)
+    assert published(warehouse) == {}
+    assert hashes(warehouse) == {}
+
+
+def test_a_dry_run_reports_what_would_change_and_leaves_the_published_schema_as_it_was(
+    wrapper: Wrapper, two_groups: WhiteBalloon, warehouse: Connection, tmp_path: Path
+) -> None:
+    catalogue = """
+        select c.oid, c.relname, c.relfilenode, obj_description(c.oid) from pg_class as c
+        where c.relnamespace = (select oid from pg_namespace where nspname = 'signal_profiles') order by 1
+    """
+    first = wrapper.snapshot("--all", "--dry-run", "--output-dir", "out", PROFILE_SIGNAL_GLAZE="off")
+    assert (first["status"], first["dry_run"], counts(first)) == ("success", True, (6, 6, 0, 0))
+    assert query(warehouse, catalogue) == []
+    assert not (tmp_path / "out").exists()
+
+    wrapper.snapshot("--all")
+    before = query(warehouse, catalogue), published(warehouse), hashes(warehouse)
+    two_groups.comment(1, "more")
+    assert counts(wrapper.snapshot("--all", "--dry-run")) == (6, 1, 5, 0)
+    assert (query(warehouse, catalogue), published(warehouse), hashes(warehouse)) == before
+
+    # The dry run's candidates are another invocation's: nothing publishes them.
+    result = wrapper("dbt", "run", "--select", "signal_profile_snapshots")
+    assert result.code == 1
+    assert "the candidates are of another invocation" in result.stdout
+    assert (query(warehouse, catalogue), published(warehouse)) == before[:2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--empty"], "--empty would publish a scope without rows"),
+        (["--sample", "3 days"], "--sample would publish a part as if it were the whole"),
+        (["--full-refresh", "--vars", "{user_ids: [1]}"], "--full-refresh with a scope would lose every row outside"),
+        (
+            ["--vars", "{user_ids: ['1; drop table x']}"],
+            "'user_ids' must be null or a list of one or more whole numbers",
+        ),
+        (["--vars", "{group_slugs: a}"], "'group_slugs' must be null or a list"),
+        (["--vars", "{top_links_limit: many}"], "'top_links_limit' must be a whole number from 0 to 1000"),
+        (["--vars", "{tracking_parameters: [1]}"], "'tracking_parameters' must be a list of texts"),
+        (["--vars", "{top_link_limit: 3}"], "there is no var 'top_link_limit'"),
+        (["--vars", "3"], "--vars is no mapping"),
+        (["--vars", "{"], "--vars is no YAML"),
+    ],
+)
+def test_invocations_that_would_publish_wrong_rows_are_refused(
+    wrapper: Wrapper, two_groups: WhiteBalloon, warehouse: Connection, arguments: list[str], reason: str
+) -> None:
+    wrapper.succeed("load")
+    result = wrapper("dbt", "build", "--exclude-resource-type", "unit_test", *arguments)
+    assert result.code in {1, 2}
+    assert reason in result.stdout + result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+    assert query(warehouse, "select to_regclass('signal_profiles.signal_profile_snapshots')") == [(None,)]
+
+
+def test_every_run_appends_its_line_and_json_prints_it(wrapper: Wrapper, two_groups: WhiteBalloon) -> None:
+    log = wrapper.cwd / "storage" / "signal_profile_snapshot.log"
+    disabled = wrapper.succeed("snapshot", "--all", "--json", PROFILE_SIGNAL_GLAZE="")
+    assert json.loads(disabled.stdout)["status"] == "disabled"
+    assert "PROFILE_SIGNAL_GLAZE is off" in disabled.stderr
+    # What a killed run may leave behind does not touch the next line.
+    with log.open("a") as file:
+        file.write('{"timestamp": "20')
+    failed = wrapper("snapshot", "--user", "99")
+    assert failed.code == 2
+    done = wrapper.succeed("snapshot", "--user", "1", "--json")
+
+    lines = log.read_text().splitlines()
+    assert lines.pop(1) == '{"timestamp": "20'
+    entries = [json.loads(line) for line in lines]
+    assert [entry["status"] for entry in entries] == ["disabled", "failed", "success"]
+    assert all(list(entry) == FIELDS for entry in entries)
+    assert entries[2] == json.loads(done.stdout)
+    assert entries[1]["error"] == "--user 99 has neither a membership nor a published snapshot"
+    assert entries[1]["generated"] is None
+    assert log.stat().st_mode & 0o777 == 0o600
+    assert done.stderr.startswith("warning: ") is False
+    assert "published 2 snapshots of 1 members (2 memberships, 0 without comments)" in done.stderr
+
+
+def test_a_scope_that_holds_nothing_is_nothing_to_do(wrapper: Wrapper, two_groups: WhiteBalloon) -> None:
+    entry = wrapper.snapshot("--user", "4", "--group-slug", "b")
+    assert (entry["status"], entry["attempted"], counts(entry)) == ("success", 0, (0, 0, 0, 0))
+    two_groups.execute("delete from user_attributes")
+    result = wrapper.succeed("snapshot", "--all")
+    assert result.stderr.splitlines()[0] == "nothing to do: the scope holds no membership and no published snapshot"
+    assert wrapper.log()[-1]["status"] == "success"
+
+
+def test_output_files_follow_the_published_snapshots(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, tmp_path: Path
+) -> None:
+    slug = "a/é ~%b"
+    name = "1-a%2F%C3%A9%20%7E%25b.json"
+    whiteballoon.group(1, 2, slug=slug)
+    whiteballoon.comment(1, "hello")
+    whiteballoon.comment(2, "hello")
+    out = tmp_path / "out"
+    wrapper.snapshot("--all", "--output-dir", "out")
+    assert sorted(path.name for path in out.iterdir()) == [name, name.replace("1-", "2-", 1)]
+    text = (out / name).read_text()
+    payload = json.loads(text)
+    assert payload["group_slug"] == slug
+    assert text == json.dumps(payload, indent=2, ensure_ascii=False) + "\n"
+
+    untouched = (out / name).stat()
+    (out / "99-other.txt").write_text("not ours")
+    (out / "7-not percent-encoded.json").write_text("not ours")
+    (out / f"3{name[1:]}").write_text("left by a run that was killed")
+    whiteballoon.execute("delete from request_comments where user_id = 2")
+    wrapper.snapshot("--all", "--output-dir", "out")
+    assert sorted(path.name for path in out.iterdir()) == sorted([name, "99-other.txt", "7-not percent-encoded.json"])
+    assert (out / name).stat() == untouched
+
+
+def test_metrics_go_to_a_real_socket_and_dry_runs_send_none(wrapper: Wrapper, two_groups: WhiteBalloon) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(5)
+        wrapper.environ |= {"STATSD_HOST": "127.0.0.1", "STATSD_PORT": str(receiver.getsockname()[1])}
+        wrapper.snapshot("--all", "--dry-run")
+        assert wrapper("snapshot", "--user", "99").code == 2
+        entry = wrapper.snapshot("--all")
+        received = [receiver.recv(1000).decode() for _ in range(5)]
+    assert received[0] == "signal_glaze.snapshot_failures:1|c"
+    assert received[1].startswith("signal_glaze.snapshot_duration:")
+    assert received[2:4] == ["signal_glaze.snapshots_generated:6|c", "signal_glaze.snapshots_changed:6|c"]
+    assert received[4] == f"signal_glaze.snapshot_duration:{round(entry['duration_seconds'] * 1000)}|ms"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "no such host.invalid", "a" * 300])
+def test_a_dead_metrics_host_fails_nothing(wrapper: Wrapper, two_groups: WhiteBalloon, host: str) -> None:
+    two_groups.execute("delete from user_attributes")
+    assert wrapper.snapshot("--all", STATSD_HOST=host, STATSD_PORT="9")["status"] == "success"
+
+
+def test_inherited_libpq_variables_do_not_leak_into_a_run(wrapper: Wrapper, two_groups: WhiteBalloon) -> None:
+    entry = wrapper.snapshot(
+        "--all",
+        PGHOST="/nonexistent",
+        PGPORT="1",
+        PGUSER="nobody",
+        PGOPTIONS="-c search_path=nowhere",
+        PGSERVICE="none",
+    )
+    assert entry["generated"] == 6
+
+
+def test_export_prints_snapshots_with_their_hashes(
+    wrapper: Wrapper, two_groups: WhiteBalloon, warehouse: Connection
+) -> None:
+    nothing = wrapper("export")
+    assert (nothing.code, nothing.stdout) == (2, "")
+    assert nothing.stderr == "wrapper: nothing is published yet: run wrapper snapshot --all first\n"
+    wrapper.snapshot("--all")
+    rows = [json.loads(line) for line in wrapper.succeed("export").stdout.splitlines()]
+    stored = {key: value[0] for key, value in hashes(warehouse).items()}
+    assert {(row["snapshot"]["user_id"], row["snapshot"]["group_slug"]): row["snapshot_hash"] for row in rows} == stored
+    scoped = wrapper.succeed("export", "--user", "2", "--group-slug", "b").stdout.splitlines()
+    assert [json.loads(line)["snapshot"]["user_id"] for line in scoped] == [2]
