@@ -10,8 +10,7 @@ import click
 
 from wrapper.errors import ExitCode, WrapperError
 
-_BIGINT = click.IntRange(-(2**63), 2**63 - 1)
-_USERS = click.option("--user", "users", type=_BIGINT, multiple=True, metavar="ID", help="Only this user; may repeat.")
+_USERS = click.option("--user", "users", type=int, multiple=True, metavar="ID", help="Only this user; may repeat.")
 _SLUGS = click.option("--group-slug", "slugs", multiple=True, metavar="SLUG", help="Only this group; may repeat.")
 
 
@@ -163,13 +162,21 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
-        code = cli.main(prog_name="wrapper", standalone_mode=False)
+        # Not cli.main(), which would print to stderr on its own.
+        with cli.make_context("wrapper", sys.argv[1:]) as context:
+            cli.invoke(context)
         sys.stdout.flush()
+        code = ExitCode.DONE
+    except click.exceptions.Exit as exit_:
+        code = ExitCode(exit_.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        code = ExitCode.USAGE
     except click.ClickException as error:
         code = _fail(error.format_message(), ExitCode.USAGE)
     except WrapperError as error:
         code = _fail(str(error), error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+    except KeyboardInterrupt:
         code = _fail("interrupted", ExitCode.INTERRUPTED)
     except BrokenPipeError:
         # The reader has had enough, as in `wrapper export | head`; nothing more may go there, not even at exit.
@@ -194,6 +201,9 @@ def _say(line: str) -> None:
 def _scope(users: tuple[int, ...], slugs: tuple[str, ...]) -> Any:
     from wrapper.scope import Scope
 
+    for user in users:
+        if not -(2**63) <= user < 2**63:
+            raise click.UsageError(f"--user {user} is no id: ids are whole numbers of 64 bits")
     for slug in slugs:
         if any("\ud800" <= character <= "\udfff" for character in slug):
             raise click.UsageError("--group-slug is no valid UTF-8")

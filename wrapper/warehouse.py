@@ -9,7 +9,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from wrapper.embedded import EmbeddedServer
-from wrapper.errors import ConfigurationError, LockedError, WrapperError
+from wrapper.errors import BuildError, ConfigurationError, LockedError
 from wrapper.settings import Settings
 
 # client_connection_check_interval ends a killed run's statements; the lock's connection idles while dbt works.
@@ -43,7 +43,7 @@ class Warehouse:
             time.sleep(min(_LOCK_POLL_SECONDS, max(deadline - time.monotonic(), 0)))
 
     def check_lock(self) -> None:
-        """Raise WrapperError where the lock was lost, as when its session was ended from outside."""
+        """Raise BuildError where the lock was lost, as when its session was ended from outside."""
         held = False
         with contextlib.suppress(psycopg2.Error):
             held = self._scalar(
@@ -57,7 +57,7 @@ class Warehouse:
                 self._lock_name,
             )
         if not held:
-            raise WrapperError("the lock was lost while dbt worked, so another run may have written: run again")
+            raise BuildError("the lock was lost while dbt worked, so another run may have written: run again")
 
     @property
     def _lock_name(self) -> str:

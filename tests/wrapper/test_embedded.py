@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def test_a_socket_path_that_is_too_long_goes_to_a_private_directory(tmp_path: Pa
         socket_dir = server.socket_dir()
         assert socket_dir != server.data_dir
         assert socket_dir.stat().st_mode & 0o777 == 0o700
-        psycopg2.connect(**server.parameters()).close()
+        psycopg2.connect(server.url()).close()
     finally:
         server.stop()
     assert not socket_dir.exists()
@@ -110,8 +111,6 @@ def test_root_without_namespaces_gets_one_line_that_names_warehouse_url(alone: W
 
 
 def test_help_answers_without_dbt_or_a_database_driver() -> None:
-    import sys
-
     script = "import sys, wrapper.cli; print(sorted({'dbt', 'psycopg2', 'sqlalchemy', 'yaml'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

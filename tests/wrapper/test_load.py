@@ -1,7 +1,9 @@
 """`wrapper load`: what comes into the warehouse, and what stops it without a trace."""
 
+import os
 import sqlite3
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -175,8 +177,6 @@ for number in range(10, 100_000):
         commit;
     ''')
 """
-    import sys
-
     with subprocess.Popen(
         [sys.executable, "-c", script, whiteballoon.app_path], stdout=subprocess.PIPE, text=True
     ) as writer:
@@ -214,8 +214,6 @@ def test_a_wal_file_in_a_directory_one_may_not_write_to(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, tmp_path: Path
 ) -> None:
     """Root may write everywhere, but not inside a user namespace where it is somebody else."""
-    import os
-
     (tmp_path / "locked").mkdir()
     path = tmp_path / "locked" / "analyses.db"
     analyses = sqlite3.connect(path)

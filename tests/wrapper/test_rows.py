@@ -1,5 +1,6 @@
 """Whole rows, worked out by hand from docs/rules.md, of a database that the project did not write."""
 
+import json
 from typing import Any
 
 import pytest
@@ -117,8 +118,6 @@ def awkward_whiteballoon(wb: WhiteBalloon) -> list[dict[str, Any]]:
 
 
 def exported(wrapper: Wrapper) -> list[dict[str, Any]]:
-    import json
-
     return [json.loads(line)["snapshot"] for line in wrapper.succeed("export").stdout.splitlines()]
 
 
