@@ -56,16 +56,18 @@ def snapshot(
     """Load, build, test and publish snapshots, then hash and log them."""
     if everybody == bool(users):
         raise click.UsageError("give either --all or --user ID")
-    from wrapper.run import Request, run_snapshot
-    from wrapper.settings import read_settings
+    from wrapper.run import Listener, Request, run_snapshot
 
-    request = Request(_scope(users, slugs), dry_run, output_dir, wait)
+    def print_entry(entry: Any) -> None:
+        if as_json:
+            click.echo(entry.to_json())
+
     with _ProgressLine() as progress:
-        entry = run_snapshot(read_settings(), request, _say, progress.show)
+        entry = run_snapshot(
+            Request(_scope(users, slugs), dry_run, output_dir, wait), Listener(_say, progress.show, print_entry)
+        )
     if entry.status == "success":
         _say(_summary(entry))
-    if as_json:
-        click.echo(entry.to_json())
 
 
 @cli.command()

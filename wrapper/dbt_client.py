@@ -107,6 +107,10 @@ def _invoke(
     dbt_vars: dict[str, Any],
     callbacks: list[Callable[[Any], None]],
 ) -> Any:
+    if name == "snapshot":
+        # A flag left in the environment, such as DBT_FULL_REFRESH, is no part of a nightly run.
+        for variable in [variable for variable in os.environ if variable.startswith("DBT_")]:
+            del os.environ[variable]
     with _environment(_target_path(settings, name)):
         from dbt.adapters.factory import reset_adapters
         from dbt.cli.main import dbtRunner
@@ -164,7 +168,8 @@ def _split_vars(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
 
 def _failure(result: Any) -> str:
     if result.status == "fail":
-        return f"data test {result.node.name} failed on {result.failures} rows: see them with `wrapper dbt show`"
+        name = result.node.name
+        return f"data test {name} failed on {result.failures} rows (wrapper dbt test --select {name} repeats it)"
     return _one_line(result.message or f"{result.node.name} failed")
 
 

@@ -15,7 +15,7 @@ from wrapper.errors import BuildError, WrapperError
 from wrapper.load import load
 from wrapper.run_log import Entry, RunLog
 from wrapper.scope import Scope, holds_anything
-from wrapper.settings import Settings
+from wrapper.settings import Settings, read_settings, read_storage_dir
 from wrapper.warehouse import Warehouse, first_line, open_warehouse
 
 
@@ -29,18 +29,23 @@ class Request:
     wait_seconds: float
 
 
-def run_snapshot(
-    settings: Settings,
-    request: Request,
-    report: Callable[[str], None],
-    on_progress: Callable[[dbt_client.Progress], None],
-) -> Entry:
+@dataclasses.dataclass(frozen=True)
+class Listener:
+    """Where a run reports to: lines for people, dbt's progress, and in the end the run-log entry."""
+
+    line: Callable[[str], None]
+    progress: Callable[[dbt_client.Progress], None]
+    entry: Callable[[Entry], None]
+
+
+def run_snapshot(request: Request, listener: Listener) -> Entry:
     """Run once and return the run-log entry, which is appended and sent as metrics however the run ends.
 
     Raises WrapperError, or KeyboardInterrupt, after both.
     """
-    log = RunLog(settings.storage_dir)
+    log = RunLog(read_storage_dir())
     started = time.monotonic()
+    settings = None
     entry = Entry(
         timestamp=datetime.now(UTC).isoformat(),
         run_id=uuid.uuid4().hex,
@@ -50,11 +55,12 @@ def run_snapshot(
         version=importlib.metadata.version("signal-profile-snapshots"),
     )
     try:
+        settings = read_settings()
         if not settings.enabled and not request.dry_run:
             entry.status = "disabled"
-            report("PROFILE_SIGNAL_GLAZE is off, so nothing was done: set it to 1 to let runs publish")
+            listener.line("PROFILE_SIGNAL_GLAZE is off, so nothing was done: set it to 1 to let runs publish")
         else:
-            _run(settings, request, entry, report, on_progress)
+            _run(settings, request, entry, listener)
     except WrapperError as error:
         entry.status, entry.error = error.status, str(error)
         raise
@@ -71,27 +77,23 @@ def run_snapshot(
     finally:
         entry.duration_seconds = round(time.monotonic() - started, 3)
         log.append(entry)
-        statsd.send(settings, entry)
+        listener.entry(entry)
+        if settings is not None:
+            statsd.send(settings, entry)
     return entry
 
 
-def _run(
-    settings: Settings,
-    request: Request,
-    entry: Entry,
-    report: Callable[[str], None],
-    on_progress: Callable[[dbt_client.Progress], None],
-) -> None:
+def _run(settings: Settings, request: Request, entry: Entry, listener: Listener) -> None:
     if request.output_dir is not None and not request.dry_run:
         output_files.prepare(request.output_dir)
     with open_warehouse(settings) as warehouse:
         warehouse.lock(request.wait_seconds)
-        load(warehouse, report)
+        load(warehouse, listener.line)
         if not _scope_holds_anything(warehouse, request.scope):
-            report("nothing to do: the scope holds no membership and no published snapshot")
+            listener.line("nothing to do: the scope holds no membership and no published snapshot")
             _nothing(entry)
             return
-        dbt_client.build(settings, request.scope, request.dry_run, on_progress)
+        dbt_client.build(settings, request.scope, request.dry_run, listener.progress)
         warehouse.check_lock()
         connection = warehouse.connection
         with connection, connection.cursor() as cursor:

@@ -49,17 +49,20 @@ class Settings:
         return self.source_schema if self.sqlite_path else self.wb_schema
 
 
+def read_storage_dir(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return STORAGE_DIR alone, so that a run can be logged even where other settings cannot be used.
+
+    Raises ConfigurationError where .env cannot be read.
+    """
+    return Path(_values(environ).get("STORAGE_DIR", "storage"))
+
+
 def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """Return the settings of this process; the environment wins over .env, and an empty value is an unset one.
 
     Raises ConfigurationError where a value cannot be used, naming the setting and never printing a URL.
     """
-    try:
-        from_file = dotenv_values(".env", encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f".env in the working directory cannot be read: {error}") from error
-    values = {name: value for name, value in {**from_file, **environ}.items() if value}
-
+    values = _values(environ)
     database = _url("DATABASE_URL", values.get("DATABASE_URL", "sqlite:///data/app.db"))
     sqlite_path = None
     warehouse = None
@@ -87,7 +90,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         analyses_path=Path(values.get("COMMENT_INSIGHTS_DB", "data/comment_llm_insights.db")),
         warehouse=warehouse,
         warehouse_schema=schema,
-        storage_dir=Path(values.get("STORAGE_DIR", "storage")),
+        storage_dir=read_storage_dir(environ),
         enabled=values.get("PROFILE_SIGNAL_GLAZE", "").strip().lower() in _ON,
         statsd_host=values.get("STATSD_HOST"),
         statsd_port=int(port),
@@ -97,6 +100,14 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
             f"WB_SCHEMA {settings.wb_schema!r} is one that this project writes to: set another WAREHOUSE_SCHEMA"
         )
     return settings
+
+
+def _values(environ: Mapping[str, str]) -> dict[str, str]:
+    try:
+        from_file = dotenv_values(".env", encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f".env in the working directory cannot be read: {error}") from error
+    return {name: value for name, value in {**from_file, **environ}.items() if value}
 
 
 def _url(name: str, value: str) -> URL:

@@ -41,6 +41,7 @@ def one_line(wrapper: Wrapper, *arguments: str, **environ: str) -> str:
 )  # fmt: skip
 def test_settings(wrapper: Wrapper, whiteballoon: WhiteBalloon, environ: dict[str, str], line: str) -> None:
     assert one_line(wrapper, **environ) == line
+    assert [(entry["status"], entry["error"]) for entry in wrapper.log()] == [("failed", line)]
 
 
 @pytest.mark.parametrize(

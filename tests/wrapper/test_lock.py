@@ -82,8 +82,10 @@ def test_an_interrupted_run_says_so_and_publishes_nothing(
     process = stuck_in_dbt(wrapper, warehouse, blocker)
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=60)
-    assert (process.returncode, stdout, stderr) == (130, "", "wrapper: interrupted\n")
-    assert [(entry["status"], entry["error"]) for entry in wrapper.log()] == [("interrupted", "interrupted")]
+    assert (process.returncode, stderr) == (130, "wrapper: interrupted\n")
+    entry = json.loads(stdout)
+    assert (entry["status"], entry["error"], entry["attempted"]) == ("interrupted", "interrupted", None)
+    assert wrapper.log() == [entry]
     blocker.rollback()
     assert query(warehouse, "select to_regclass('signal_profiles.signal_profile_snapshots')") == [(None,)]
     assert wrapper.snapshot("--all")["changed"] == 1
@@ -111,7 +113,8 @@ def test_a_run_that_lost_its_lock_fails(
     )
     blocker.rollback()
     stdout, stderr = process.communicate(timeout=60)
-    assert (process.returncode, stdout) == (1, "")
+    assert process.returncode == 1
     assert "the lock was lost while dbt worked" in stderr
-    assert wrapper.log()[-1]["status"] == "failed"
+    assert wrapper.log() == [json.loads(stdout)]
+    assert wrapper.log()[0]["status"] == "failed"
     assert query(warehouse, "select to_regclass('signal_profiles.signal_profile_snapshot_hashes')") == [(None,)]
