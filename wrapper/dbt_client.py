@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -51,14 +52,16 @@ def build(settings: Settings, scope: Scope, dry_run: bool, on_progress: Callable
     Raises BuildError with one line where a model or a data test failed, and KeyboardInterrupt on Ctrl-C.
     """
     done, total = 0, 0
+    # dbt calls back from each of its threads.
+    counting = threading.Lock()
 
     def on_event(event: Any) -> None:
         nonlocal done, total
         # A callback that raises would fail its node without a word.
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception), counting:
             if event.info.name == "ConcurrencyLine":
                 total = event.data.node_count
-            elif event.info.name == "NodeFinished":
+            elif event.info.name == "NodeFinished" and event.data.node_info.materialized != "ephemeral":
                 done += 1
                 on_progress(Progress(done, total))
 

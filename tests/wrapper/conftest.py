@@ -51,7 +51,7 @@ class Wrapper:
     cwd: Path
     environ: dict[str, str]
 
-    def start(self, *arguments: str, **environ: str) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str, stderr: int = subprocess.PIPE, **environ: str) -> "subprocess.Popen[str]":
         """Start it and leave it running."""
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "CI") if name in os.environ}
         covered = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
@@ -61,7 +61,7 @@ class Wrapper:
             env={**inherited, **covered, **self.environ, **environ},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
         )
 
