@@ -67,7 +67,7 @@ class Wrapper:
 
     def __call__(self, *arguments: str, **environ: str) -> Result:
         """Run it to its end."""
-        process = self.start(*arguments, **environ)
+        process = self.start(*arguments, stderr=subprocess.PIPE, **environ)
         stdout, stderr = process.communicate(timeout=180)
         return Result(process.returncode, stdout, stderr)
 
