@@ -1,6 +1,7 @@
 """The command line. Whatever is slow to import is imported by the command that needs it."""
 
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -181,8 +182,8 @@ def main() -> None:
     except KeyboardInterrupt:
         code = _fail("interrupted", ExitCode.INTERRUPTED)
     except BrokenPipeError:
-        # The reader has had enough, as in `wrapper export | head`; nothing more may go there, not even at exit.
-        sys.stdout = sys.stderr
+        # The reader has had enough, as in `wrapper export | head`; what is still buffered goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = ExitCode.DONE
     sys.exit(code)
 

@@ -89,11 +89,15 @@ def run_command(settings: Settings, arguments: Sequence[str]) -> ExitCode:
     unknown = given.keys() - project_vars().keys()
     if unknown:
         raise ConfigurationError(f"--vars: there is no var {min(map(str, unknown))!r}: see vars in dbt_project.yml")
-    outcome = _invoke(settings, "dbt", rest, {**run_vars(settings), **given}, [])
+    from dbt.cli.exceptions import DbtUsageException
+
+    outcome = _invoke(settings, "dbt", rest or ["--help"], {**run_vars(settings), **given}, [])
     if outcome.success:
         return ExitCode.DONE
+    if isinstance(outcome.exception, DbtUsageException):
+        raise ConfigurationError(f"dbt: {_one_line(str(outcome.exception))}")
     if outcome.exception is not None:
-        raise BuildError(_one_line(str(outcome.exception)))
+        raise BuildError(f"dbt: {_one_line(str(outcome.exception))}")
     return ExitCode.BUILD_FAILED
 
 

@@ -8,15 +8,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psycopg2
-
 from wrapper import dbt_client, output_files, published, statsd
-from wrapper.errors import BuildError, WrapperError
+from wrapper.errors import WrapperError
 from wrapper.load import load
 from wrapper.run_log import Entry, RunLog
 from wrapper.scope import Scope, holds_anything
 from wrapper.settings import Settings, read_settings, read_storage_dir
-from wrapper.warehouse import Warehouse, first_line, open_warehouse
+from wrapper.warehouse import Warehouse, open_warehouse
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,10 +62,6 @@ def run_snapshot(request: Request, listener: Listener) -> Entry:
     except WrapperError as error:
         entry.status, entry.error = error.status, str(error)
         raise
-    except psycopg2.Error as error:
-        failure = BuildError(f"the warehouse failed during the run: {first_line(error)}")
-        entry.status, entry.error = failure.status, str(failure)
-        raise failure from error
     except KeyboardInterrupt:
         entry.status, entry.error = "interrupted", "interrupted"
         raise
@@ -89,38 +83,41 @@ def _run(settings: Settings, request: Request, entry: Entry, listener: Listener)
     with open_warehouse(settings) as warehouse:
         warehouse.lock(request.wait_seconds)
         load(warehouse, listener.line)
-        if not _scope_holds_anything(warehouse, request.scope):
+        if _scope_holds_anything(warehouse, request.scope):
+            _build_and_hash(warehouse, request, entry, listener)
+        else:
             listener.line("nothing to do: the scope holds no membership and no published snapshot")
-            _nothing(entry)
-            return
-        dbt_client.build(settings, request.scope, request.dry_run, listener.progress)
-        warehouse.check_lock()
-        connection = warehouse.connection
-        with connection, connection.cursor() as cursor:
-            entry.target_users, entry.attempted = published.count_memberships(cursor, settings)
-        outcome = published.store_hashes(connection, settings, request.scope, entry.run_id, request.dry_run)
-        entry.generated, entry.skipped = outcome.generated, entry.attempted - outcome.generated
-        entry.changed, entry.unchanged, entry.removed = outcome.changed, outcome.unchanged, outcome.removed
-        entry.snapshots_digest = outcome.snapshots_digest
+            entry.target_users = entry.attempted = entry.generated = entry.skipped = 0
+            entry.changed = entry.unchanged = entry.removed = 0
+            entry.snapshots_digest = published.EMPTY_DIGEST
         if request.output_dir is not None and not request.dry_run:
             _write_files(warehouse, request.scope, request.output_dir)
 
 
+def _build_and_hash(warehouse: Warehouse, request: Request, entry: Entry, listener: Listener) -> None:
+    settings, connection = warehouse.settings, warehouse.connection
+    dbt_client.build(settings, request.scope, request.dry_run, listener.progress)
+    warehouse.check_lock()
+    with connection, connection.cursor() as cursor:
+        entry.target_users, entry.attempted = published.count_memberships(cursor, settings)
+    outcome = published.store_hashes(connection, settings, request.scope, entry.run_id, request.dry_run)
+    entry.generated, entry.skipped = outcome.generated, entry.attempted - outcome.generated
+    entry.changed, entry.unchanged, entry.removed = outcome.changed, outcome.unchanged, outcome.removed
+    entry.snapshots_digest = outcome.snapshots_digest
+
+
 def _scope_holds_anything(warehouse: Warehouse, scope: Scope) -> bool:
-    table = published.snapshots_table(warehouse.settings)
+    settings = warehouse.settings
     with warehouse.connection as connection, connection.cursor() as cursor:
-        relation = table if published.exists(cursor, table) else None
-        return holds_anything(cursor, warehouse.settings, scope, relation)
-
-
-def _nothing(entry: Entry) -> None:
-    entry.target_users = entry.attempted = entry.generated = entry.skipped = 0
-    entry.changed = entry.unchanged = entry.removed = 0
-    entry.snapshots_digest = published.EMPTY_DIGEST
+        # Hashes too: rows that `wrapper dbt` took away have left theirs behind.
+        tables = [published.snapshots_table(settings), published.hashes_table(settings)]
+        return holds_anything(cursor, settings, scope, [table for table in tables if published.exists(cursor, table)])
 
 
 def _write_files(warehouse: Warehouse, scope: Scope, directory: Path) -> None:
     table = published.snapshots_table(warehouse.settings)
     with warehouse.connection as connection, connection.cursor() as cursor:
+        if not published.exists(cursor, table):
+            return
         output_files.write_files(directory, published.read_snapshots(connection, table, scope))
         output_files.remove_stale_files(cursor, directory, table, scope)

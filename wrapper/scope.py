@@ -1,6 +1,7 @@
 """The scope of a run: which users and groups it covers."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from psycopg2 import sql
@@ -42,8 +43,8 @@ class Scope:
         )
 
 
-def holds_anything(cursor: Cursor, settings: Settings, scope: Scope, published: sql.Composable | None) -> bool:
-    """Tell whether the scope holds a membership or a published row; `published` is None where nothing is published.
+def holds_anything(cursor: Cursor, settings: Settings, scope: Scope, published: Sequence[sql.Identifier]) -> bool:
+    """Tell whether the scope holds a membership, or a row in one of the `published` tables.
 
     Raises ConfigurationError at a user or a slug that has neither.
     """
@@ -54,8 +55,8 @@ def holds_anything(cursor: Cursor, settings: Settings, scope: Scope, published: 
         where starts_with(key, %(prefix)s) and key <> %(prefix)s
         """
     ).format(sql.Identifier(settings.read_schema, "user_attributes"))
-    if published is not None:
-        known = sql.SQL("{} union all select user_id, group_slug from {}").format(known, published)
+    for table in published:
+        known = sql.SQL("{} union all select user_id, group_slug from {}").format(known, table)
     parameters = {**scope.parameters(), "prefix": project_vars()["membership_key_prefix"]}
     for column, option, wanted in (
         ("user_id", "--user", scope.user_ids),

@@ -92,27 +92,33 @@ def open_warehouse(settings: Settings) -> Iterator[Warehouse]:
 
     Sets libpq's variables for this process and what it starts, dropping inherited ones. A server that was started
     here is stopped at the end, unless somebody else is connected by then.
-    Raises ConfigurationError where the warehouse cannot be reached or is not usable.
+    Raises ConfigurationError where the warehouse cannot be reached or is not usable, and BuildError where it fails
+    later on.
     """
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]
     os.environ["WAREHOUSE_SCHEMA"] = settings.warehouse_schema
+    try:
+        with _connection(settings) as connection:
+            yield _checked(settings, connection)
+    except psycopg2.Error as error:
+        raise BuildError(f"the warehouse failed: {first_line(error)}") from error
+
+
+@contextlib.contextmanager
+def _connection(settings: Settings) -> Iterator[Connection]:
     if settings.warehouse is not None:
         _set_variables(settings.warehouse)
-        connection = connect()
-        try:
-            yield _checked(settings, connection)
-        finally:
-            connection.close()
+        with contextlib.closing(connect()) as connection:
+            yield connection
         return
-
     server = EmbeddedServer(settings.storage_dir / "postgres")
     with server.guard():
         started = server.start()
         _set_variables(server.parameters())
         connection = connect()
     try:
-        yield _checked(settings, connection)
+        yield connection
     finally:
         with server.guard():
             others = _other_sessions(connection)
