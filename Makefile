@@ -54,4 +54,4 @@ lock: setup ## write requirements.lock anew from pyproject.toml
 
 clean: ## remove what these commands made (stops the embedded Postgres first)
 	-@test ! -x $(BIN)/wrapper || for dir in storage .test/storage; do STORAGE_DIR=$$dir $(BIN)/wrapper db stop; done
-	rm -rf .venv .test .pytest_tmp storage $(EXAMPLE) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf .venv .test .pytest_tmp storage $(EXAMPLE) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
