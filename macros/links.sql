@@ -1,4 +1,20 @@
 {#-
+    The stretches of `body` without white space that may hold a link, with their positions, as a derived table. Longer
+    ones than 8,192 characters hold none, so that no body costs more than linear time.
+    Usage: cross join lateral {{ tokens_in('body') }} as token (token, token_position)
+-#}
+{%- macro tokens_in(body) -%}
+    (
+        select
+            stretch,
+            stretch_position
+        from string_to_table(translate({{ body }}, {{ white_space() }}, '      '), ' ')
+            with ordinality as stretches (stretch, stretch_position)
+        where stretch like '%://%' and length(stretch) <= 8192
+    )
+{%- endmacro -%}
+
+{#-
     What linkify-it-py 2.2 finds with the schemas http: and https: alone, in a text without white space: a set of text
     arrays whose first element is a link, or null where only the search went on.
     Usage: cross join lateral {{ links_in('token') }} with ordinality as found (groups, match_position)

@@ -1,25 +1,42 @@
 {#- Test, then publish: how candidates become published rows, a scope at a time. -#}
 
-{#- Mark the candidates as those of this invocation. -#}
-{%- macro stamp_candidates() -%}
-    comment on table {{ this }} is 'candidates of dbt invocation {{ invocation_id }}'
+{#- Mark an intermediate table as one that this invocation built. -#}
+{%- macro stamp_invocation() -%}
+    comment on table {{ this }} is 'built by dbt invocation {{ invocation_id }}'
 {%- endmacro -%}
 
 {#-
-    Refuse candidates of another invocation, such as a dry run's. The lock keeps them from being replaced between here
-    and the insert, which is in the same transaction.
+    Refuse to publish what this invocation has not built from the sources and tested: a dry run's candidates, or some
+    of another scope. The lock keeps a table from being replaced between here and the insert, in one transaction.
 -#}
-{%- macro refuse_foreign_candidates(candidates) -%}
-    lock table {{ candidates }} in access share mode;
-    do $$
-    begin
-        if obj_description({{ text_literal(candidates | string) }}::regclass, 'pg_class')
-            is distinct from 'candidates of dbt invocation {{ invocation_id }}'
-        then
-            raise exception 'the candidates are of another invocation: build them in the same one';
-        end if;
-    end
-    $$
+{%- macro refuse_what_was_not_built_and_tested() -%}
+    {%- if execute -%}
+        {%- for node in graph.nodes.values() -%}
+            {%- if node.resource_type == 'test' and not node.original_file_path.startswith('tests/macros/')
+                and node.unique_id not in selected_resources -%}
+                {%- do exceptions.raise_compiler_error(
+                    "Nothing is published without its tests: build everything with `dbt build`, not a selection"
+                ) -%}
+            {%- endif -%}
+        {%- endfor -%}
+        {%- for node in graph.nodes.values() -%}
+            {%- if node.resource_type == 'model' and node.config.materialized == 'table' %}
+                {%- set relation = api.Relation.create(
+                    database=node.database, schema=node.schema, identifier=node.alias
+                ) %}
+                lock table {{ relation }} in access share mode;
+                do $$
+                begin
+                    if obj_description({{ text_literal(relation | string) }}::regclass, 'pg_class')
+                        is distinct from 'built by dbt invocation {{ invocation_id }}'
+                    then
+                        raise exception '{{ node.name }} is of another invocation: build everything in one';
+                    end if;
+                end
+                $$;
+            {%- endif -%}
+        {%- endfor -%}
+    {%- endif -%}
 {%- endmacro -%}
 
 {#- The incremental strategy replace_scope: rows of the scope go, the candidates come, in one transaction. -#}

@@ -20,9 +20,13 @@
 {%- macro create_missing_optional_sources() -%}
     {%- if execute -%}
         {%- for source in graph.sources.values() -%}
-            {%- if source.config.meta.get('optional') and source.schema == target.schema ~ '_source' -%}
-                create schema if not exists {{ adapter.quote(source.schema) }};
-                create table if not exists {{ adapter.quote(source.schema) }}.{{ adapter.quote(source.identifier) }} (
+            {%- if source.config.meta.get('optional') and source.schema == target.schema ~ '_source'
+                and adapter.get_relation(source.database, source.schema, source.identifier) is none -%}
+                {#- Not `if not exists`, which asks for the right to create one even where it exists. -#}
+                {%- if not adapter.check_schema_exists(source.database, source.schema) -%}
+                    create schema {{ adapter.quote(source.schema) }};
+                {%- endif %}
+                create table {{ adapter.quote(source.schema) }}.{{ adapter.quote(source.identifier) }} (
                 {%- for column in source.columns.values() %}
                     {{ adapter.quote(column.name) }} {{ column.data_type }}{{ "," if not loop.last }}
                 {%- endfor %}

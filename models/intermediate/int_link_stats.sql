@@ -15,12 +15,7 @@ tokens as (
         token.token_position,
         token.token
     from messages
-    cross join lateral string_to_table(translate(messages.body, {{ white_space() }}, '      '), ' ')
-        with ordinality as token (token, token_position)
-    where
-        token.token like '%://%'
-        -- So that no body costs more than linear time.
-        and length(token.token) <= 8192
+    cross join lateral {{ tokens_in('messages.body') }} as token (token, token_position)
 
 ),
 

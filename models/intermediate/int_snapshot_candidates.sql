@@ -1,5 +1,3 @@
-{{ config(post_hook="{{ stamp_candidates() }}") }}
-
 with messages as (
 
     select * from {{ ref('int_messages') }}

@@ -3,7 +3,8 @@
         materialized='incremental',
         incremental_strategy='replace_scope',
         on_schema_change='fail',
-        pre_hook="{{ refuse_foreign_candidates(ref('int_snapshot_candidates')) }}"
+        full_refresh=false,
+        pre_hook="{{ refuse_what_was_not_built_and_tested() }}"
     )
 }}
 

@@ -25,45 +25,53 @@ wrong_containers as (
 wrong_links as (
 
     select
-        user_id,
-        group_slug
+        candidates.user_id,
+        candidates.group_slug
     from candidates
-    where jsonb_path_exists(
-        top_links,
-        'strict $[*] ? (
-            @.url.type() != "string" || @.domain.type() != "string" || @.domain == ""
-            || !(@.url like_regex "^https?://[^/?#@]+/[^#]*$")
-            || @.count.type() != "number" || @.count < 1 || @.count != @.count.floor()
-        )'
-    )
+    cross join lateral jsonb_array_elements(candidates.top_links) as link
+    where (
+        jsonb_typeof(link) = 'object'
+        and link - array['url', 'domain', 'count'] = '{}'
+        and jsonb_typeof(link -> 'domain') = 'string'
+        and link ->> 'domain' <> ''
+        and jsonb_typeof(link -> 'url') = 'string'
+        and link ->> 'url' ~ '^https?://[^/?#@]+/[^#]*$'
+        and jsonb_typeof(link -> 'count') = 'number'
+        and link ->> 'count' ~ '^[1-9][0-9]*$'
+    ) is not true
 
 ),
 
 wrong_tags as (
 
     select
-        user_id,
-        group_slug
+        candidates.user_id,
+        candidates.group_slug
     from candidates
-    where jsonb_path_exists(
-        top_tags,
-        'strict $[*] ? (
-            @.label.type() != "string" || @.label like_regex "^[ \t\n\r\f\u000b]*$"
-            || @.count.type() != "number" || @.count < 1 || @.count != @.count.floor()
-        )'
-    )
+    cross join lateral jsonb_array_elements(candidates.top_tags) as tag
+    where (
+        jsonb_typeof(tag) = 'object'
+        and tag - array['label', 'count'] = '{}'
+        and jsonb_typeof(tag -> 'label') = 'string'
+        and {{ trimmed("(tag ->> 'label')") }} <> ''
+        and jsonb_typeof(tag -> 'count') = 'number'
+        and tag ->> 'count' ~ '^[1-9][0-9]*$'
+    ) is not true
 
 ),
 
 wrong_counts as (
 
     select
-        user_id,
-        group_slug
+        candidates.user_id,
+        candidates.group_slug
     from candidates
-    where
-        jsonb_path_exists(reaction_counts, '$.* ? (@.type() != "number" || @ < 1 || @ != @.floor())')
-        or jsonb_path_exists(attachment_counts, '$.* ? (@.type() != "number" || @ < 1 || @ != @.floor())')
+    cross join lateral jsonb_each(candidates.reaction_counts || candidates.attachment_counts) as entry (name, amount)
+    where (
+        entry.name <> ''
+        and jsonb_typeof(entry.amount) = 'number'
+        and entry.amount::text ~ '^[1-9][0-9]*$'
+    ) is not true
 
 ),
 

@@ -13,14 +13,12 @@ from tests.wrapper.servers import Server
 LONGEST_STRETCH = 8192
 _WHITE_SPACE = " \t\n\r\f\v"
 
-# The same tokens, filter and macro as int_link_stats.
 LINKS = """
 select texts.position, found.groups[1]
 from (select * from texts) as texts
-cross join lateral string_to_table(translate(texts.body, {{ white_space() }}, '      '), ' ')
-    with ordinality as token (token, token_position)
+cross join lateral {{ tokens_in('texts.body') }} as token (token, token_position)
 cross join lateral {{ links_in('token.token') }} with ordinality as found (groups, match_position)
-where token.token like '%://%' and length(token.token) <= 8192 and found.groups[1] is not null
+where found.groups[1] is not null
 order by texts.position, token.token_position, found.match_position
 """
 
