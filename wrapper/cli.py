@@ -1,5 +1,6 @@
 """The command line. Whatever is slow to import is imported by the command that needs it."""
 
+import contextlib
 import json
 import os
 import signal
@@ -59,16 +60,20 @@ def snapshot(
         raise click.UsageError("give either --all or --user ID")
     from wrapper.run import Listener, Request, run_snapshot
 
-    def print_entry(entry: Any) -> None:
-        if as_json:
-            click.echo(entry.to_json())
-
-    with _ProgressLine() as progress:
-        entry = run_snapshot(
-            Request(_scope(users, slugs), dry_run, output_dir, wait), Listener(_say, progress.show, print_entry)
-        )
-    if entry.status == "success":
-        _say(_summary(entry))
+    if output_dir is not None and not str(output_dir).strip("."):
+        raise click.UsageError("--output-dir must name a directory of its own")
+    request = Request(_scope(users, slugs), dry_run, output_dir, wait)
+    entries: list[Any] = []
+    try:
+        with _ProgressLine() as progress:
+            run_snapshot(request, Listener(_say, progress.show, entries.append))
+    finally:
+        # Nobody reading it is no reason to forget how the run ended.
+        with contextlib.suppress(BrokenPipeError):
+            for entry in entries if as_json else ():
+                click.echo(entry.to_json())
+    if entries[0].status == "success":
+        _say(_summary(entries[0]))
 
 
 @cli.command()
@@ -96,8 +101,9 @@ def dbt(arguments: tuple[str, ...]) -> None:
     from wrapper.warehouse import open_warehouse
 
     settings = read_settings()
-    with open_warehouse(settings) as warehouse:
-        if dbt_client.writes(arguments):
+    writes = dbt_client.writes(arguments)
+    with open_warehouse(settings, to_write=writes) as warehouse:
+        if writes:
             warehouse.lock(0)
         code = dbt_client.run_command(settings, arguments)
     raise click.exceptions.Exit(code)
@@ -115,12 +121,14 @@ def export(users: tuple[int, ...], slugs: tuple[str, ...]) -> None:
 
     settings = read_settings()
     table = published.snapshots_table(settings)
-    with open_warehouse(settings) as warehouse, warehouse.connection as connection:
+    with open_warehouse(settings, to_write=False) as warehouse, warehouse.connection as connection:
         with connection.cursor() as cursor:
             if not published.exists(cursor, table):
                 raise ConfigurationError("nothing is published yet: run wrapper snapshot --all first")
-        for row in published.read_snapshots(connection, table, _scope(users, slugs)):
-            click.echo(json.dumps({"snapshot": row.to_dict(), "snapshot_hash": row.snapshot_hash()}))
+        # The reader may have had enough, as `head` has.
+        with contextlib.suppress(BrokenPipeError):
+            for row in published.read_snapshots(connection, table, _scope(users, slugs)):
+                click.echo(json.dumps({"snapshot": row.to_dict(), "snapshot_hash": row.snapshot_hash()}))
 
 
 @cli.group()
@@ -133,15 +141,19 @@ def start() -> None:
     """Start it, and leave it running."""
     server = _embedded_server()
     with server.guard():
-        server.start()
+        server.start(on_demand=False)
     click.echo(server.url())
 
 
 @db.command()
 def stop() -> None:
     """Stop it."""
+    from wrapper.warehouse import runs_on
+
     server = _embedded_server()
     with server.guard():
+        if server.is_running() and runs_on(server):
+            raise WrapperError("a run is using the embedded Postgres: wait for its end, then stop it")
         server.stop()
 
 
@@ -163,7 +175,9 @@ def url() -> None:
 def main() -> None:
     """Run the command line and exit with one of the documented codes; an expected failure is one line on stderr."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+        # nohup ignores SIGHUP, and so do we then.
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _interrupt)
     try:
         # Not cli.main(), which would print to stderr on its own.
         with cli.make_context("wrapper", sys.argv[1:]) as context:
@@ -181,10 +195,13 @@ def main() -> None:
         code = _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         code = _fail("interrupted", ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        # The reader has had enough, as in `wrapper export | head`; what is still buffered goes nowhere.
+    except OSError as error:
+        code = _fail(f"{error.filename or 'standard output'}: {error.strerror}", ExitCode.USAGE)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # Python would say so once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = ExitCode.DONE
     sys.exit(code)
 
 
@@ -197,8 +214,10 @@ def _fail(message: str, code: ExitCode) -> ExitCode:
     return code
 
 
-def _say(line: str) -> None:
-    click.echo(line, err=True)
+def _say(line: str, newline: bool = True) -> None:
+    # Whoever listens may be gone, which is no reason for a run to end.
+    with contextlib.suppress(OSError):
+        click.echo(line, nl=newline, err=True)
 
 
 def _scope(users: tuple[int, ...], slugs: tuple[str, ...]) -> Any:
@@ -241,8 +260,8 @@ class _ProgressLine:
 
     def __exit__(self, *_: object) -> None:
         if self._shown:
-            click.echo("\r\x1b[K", nl=False, err=True)
+            _say("\r\x1b[K", newline=False)
 
     def show(self, progress: Any) -> None:
         if self._shown:
-            click.echo(f"\r\x1b[K{progress.done} of {progress.total} steps done", nl=False, err=True)
+            _say(f"\r\x1b[K{progress.done} of {progress.total} steps done", newline=False)

@@ -102,9 +102,8 @@ def run_command(settings: Settings, arguments: Sequence[str]) -> ExitCode:
 
 
 def writes(arguments: Sequence[str]) -> bool:
-    """Tell whether a dbt command may write to the warehouse, as all do that are not known to only read."""
-    commands = [argument for argument in arguments if not argument.startswith("-")]
-    return bool(commands) and commands[0] not in _READING
+    """Tell whether a dbt command may write to the warehouse, as all do that do not begin with one that only reads."""
+    return not arguments or arguments[0] not in _READING
 
 
 def _invoke(

@@ -6,6 +6,7 @@ import functools
 import importlib.util
 import os
 import pwd
+import re
 import shlex
 import shutil
 import subprocess
@@ -21,9 +22,8 @@ USER = "postgres"
 DATABASE = "postgres"
 # Built into the server, so that no locale of the machine can change an order or a lower case.
 _INITDB_LOCALE = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
-# sockaddr_un holds 104 bytes on macOS and 108 on Linux, the closing NUL among them.
-_LONGEST_SOCKET_PATH = 103
-_SOCKET_NAME = "/.s.PGSQL.5432"
+# sockaddr_un holds 104 bytes on macOS and 108 on Linux, the closing NUL among them; libpq takes a comma for two hosts.
+_PLAIN_DIRECTORY = re.compile(r"[A-Za-z0-9/_.-]{1,88}")
 _USER_NAMESPACE = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
 # Crash recovery of a large warehouse takes its time.
 _START_SECONDS = "600"
@@ -50,6 +50,7 @@ class EmbeddedServer:
     ) -> None:
         self.data_dir = data_dir.absolute()
         self.log = self.data_dir / "server.log"
+        self._on_demand = self.data_dir.with_suffix(".on-demand")
         self._programs = programs or bundled_programs()
         self._initdb_locale = initdb_locale
 
@@ -71,41 +72,54 @@ class EmbeddedServer:
 
     def is_running(self) -> bool:
         """Tell whether a server runs on the data directory."""
-        return self.data_dir.exists() and self._run("pg_ctl", "status", "-D", str(self.data_dir)).returncode == 0
+        return self.data_dir.exists() and self._run("pg_ctl", "status", "-D", self.data_dir.name).returncode == 0
 
-    def start(self) -> bool:
-        """Start the server, making its data directory first where there is none; False where it ran already.
+    def start(self, on_demand: bool) -> None:
+        """Start the server where it does not run, making its data directory first where there is none.
 
+        One that was started only `on_demand` is to be stopped by whoever leaves it last, even if its starter is killed;
+        one that was asked for is not.
         Raises ConfigurationError where it does not start.
         """
         if not self.data_dir.exists():
             self._initialize()
-        if self.is_running():
-            return False
+        running = self.is_running()
+        if not on_demand:
+            self._on_demand.unlink(missing_ok=True)
+        if running:
+            return
+        if on_demand:
+            self._on_demand.touch(mode=0o600)
         socket_dir = self._new_socket_dir()
         options = {
             "listen_addresses": "",
-            "unix_socket_directories": '"' + str(socket_dir).replace('"', '""') + '"',
+            "port": "5432",
+            "unix_socket_directories": str(socket_dir),
             "unix_socket_permissions": "0700",
         }
         done = self._run(
-            "pg_ctl", "start", "-w", "-t", _START_SECONDS, "-D", str(self.data_dir), "-l", str(self.log),
+            "pg_ctl", "start", "-w", "-t", _START_SECONDS,
+            "-D", self.data_dir.name, "-l", f"{self.data_dir.name}/{self.log.name}",
             "-o", " ".join(f"-c {name}={shlex.quote(value)}" for name, value in options.items()),
         )  # fmt: skip
         if done.returncode:
+            self._remove_socket_dir(socket_dir)
             raise ConfigurationError(f"the embedded Postgres does not start: see {self.log}, or set WAREHOUSE_URL")
-        return True
+
+    def is_on_demand(self) -> bool:
+        """Tell whether the running server was started only on demand."""
+        return self._on_demand.exists()
 
     def stop(self) -> None:
         """Stop the server, ending its sessions; nothing happens where it does not run."""
         if not self.is_running():
             return
         socket_dir = self.socket_dir()
-        done = self._run("pg_ctl", "stop", "-w", "-t", _START_SECONDS, "-m", "fast", "-D", str(self.data_dir))
+        done = self._run("pg_ctl", "stop", "-w", "-t", _START_SECONDS, "-m", "fast", "-D", self.data_dir.name)
         if done.returncode:
             raise ConfigurationError(f"the embedded Postgres does not stop: see {self.log}")
-        if socket_dir != self.data_dir:
-            shutil.rmtree(socket_dir, ignore_errors=True)
+        self._on_demand.unlink(missing_ok=True)
+        self._remove_socket_dir(socket_dir)
 
     def socket_dir(self) -> Path:
         """Return the folder of the running server's socket, from the fifth line of its pid file."""
@@ -123,10 +137,13 @@ class EmbeddedServer:
         # Renamed when complete, so that a killed initdb leaves nothing that looks like a server's data.
         fresh = self.data_dir.with_suffix(".new")
         shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(mode=0o700)
+        try:
+            fresh.mkdir(mode=0o700)
+        except OSError as error:
+            raise ConfigurationError(f"STORAGE_DIR: {fresh} cannot be made: {error.strerror}") from error
         self._give_to_server(fresh)
         done = self._run(
-            "initdb", "-D", str(fresh), "--encoding=UTF8", *self._initdb_locale, f"--username={USER}", "--auth=trust"
+            "initdb", "-D", fresh.name, "--encoding=UTF8", *self._initdb_locale, f"--username={USER}", "--auth=trust"
         )
         if done.returncode:
             shutil.rmtree(fresh, ignore_errors=True)
@@ -135,16 +152,20 @@ class EmbeddedServer:
         fresh.rename(self.data_dir)
 
     def _new_socket_dir(self) -> Path:
-        if len(os.fsencode(f"{self.data_dir}{_SOCKET_NAME}")) <= _LONGEST_SOCKET_PATH:
+        if _PLAIN_DIRECTORY.fullmatch(str(self.data_dir)):
             return self.data_dir
         socket_dir = Path(tempfile.mkdtemp(prefix="signal-profiles-"))
         self._give_to_server(socket_dir)
         return socket_dir
 
+    def _remove_socket_dir(self, socket_dir: Path) -> None:
+        if socket_dir != self.data_dir:
+            shutil.rmtree(socket_dir, ignore_errors=True)
+
     def _give_to_server(self, directory: Path) -> None:
         user = self._identity()[1].get("user")
         if user is not None:
-            os.chown(directory, user, pwd.getpwuid(user).pw_gid)
+            os.chown(directory, user, -1)
 
     def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         prefix, identity = self._identity()
@@ -152,8 +173,9 @@ class EmbeddedServer:
         output = subprocess.PIPE if program == "initdb" else subprocess.DEVNULL
         return subprocess.run(
             [*prefix, str(self._programs / program), *arguments],
-            env={**os.environ, "LC_ALL": "C"},
-            cwd="/",
+            env={name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"},
+            # Names below it are plain, which its own path, pasted into a shell by pg_ctl, need not be.
+            cwd=self.data_dir.parent,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=output,
@@ -187,7 +209,10 @@ class EmbeddedServer:
 
 
 def _as_user(user: int) -> dict[str, Any]:
-    return {"user": user, "group": pwd.getpwuid(user).pw_gid, "extra_groups": []}
+    # A user that owns a mounted volume need not be in this system's list.
+    with contextlib.suppress(KeyError):
+        return {"user": user, "group": pwd.getpwuid(user).pw_gid, "extra_groups": []}
+    return {"user": user, "group": user, "extra_groups": []}
 
 
 @functools.cache

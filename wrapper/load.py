@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import os
 from collections.abc import Callable, Iterator
 
 import psycopg2
@@ -30,13 +31,13 @@ def load(warehouse: Warehouse, report: Callable[[str], None]) -> None:
     analyses = [table for table in tables if table.source == _ANALYSES_SOURCE]
     try:
         with warehouse.connection as connection, connection.cursor() as cursor:
-            cursor.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(settings.source_schema)))
+            _create_schema(cursor, settings.source_schema)
             if settings.sqlite_path is None:
                 _check_in_place(cursor, settings, own, report)
             else:
                 with open_sqlite("DATABASE_URL", settings.sqlite_path) as source:
                     _copy_tables(cursor, settings, source, own, report)
-            if settings.analyses_path.exists():
+            if os.path.lexists(settings.analyses_path):
                 with open_sqlite("COMMENT_INSIGHTS_DB", settings.analyses_path) as source:
                     _copy_tables(cursor, settings, source, analyses, report)
             else:
@@ -45,6 +46,13 @@ def load(warehouse: Warehouse, report: Callable[[str], None]) -> None:
                     _replace(cursor, settings, table, iter(()))
     except psycopg2.Error as error:
         raise ConfigurationError(f"the warehouse refused the load: {first_line(error)}") from error
+
+
+def _create_schema(cursor: Cursor, schema: str) -> None:
+    # Not `if not exists`, which asks for the right to create one even where it exists.
+    cursor.execute("select from pg_namespace where nspname = %s", (schema,))
+    if cursor.fetchone() is None:
+        cursor.execute(sql.SQL("create schema {}").format(sql.Identifier(schema)))
 
 
 def _check_in_place(

@@ -43,19 +43,27 @@ def file_name(user_id: int, group_slug: str) -> str:
 def write_files(directory: Path, snapshots: Iterable[SignalProfileSnapshot]) -> None:
     """Write a file for each snapshot whose content is not there yet.
 
-    Raises ConfigurationError where one cannot be written.
+    Raises ConfigurationError, after all others are written, where one cannot be.
     """
+    failures = []
     for snapshot in snapshots:
         path = directory / file_name(snapshot.user_id, snapshot.group_slug)
         text = json.dumps(snapshot.to_dict(), ensure_ascii=False, indent=2, sort_keys=True) + "\n"
         try:
             _replace(path, text.encode())
         except OSError as error:
-            raise ConfigurationError(f"--output-dir: {path.name} cannot be written: {error.strerror}") from error
+            failures.append(f"{path.name}: {error.strerror}")
+    if failures:
+        raise ConfigurationError(
+            f"the snapshots are published, but --output-dir lacks {len(failures)} of them, the first {failures[0]}"
+        )
 
 
 def remove_stale_files(cursor: Cursor, directory: Path, published: sql.Identifier, scope: Scope) -> None:
-    """Delete the files of snapshots in the scope that are no longer published; other files stay."""
+    """Delete the files of snapshots in the scope that are no longer published; other files stay.
+
+    Raises ConfigurationError where one cannot be deleted.
+    """
     keys = _keys_of_files(directory, scope)
     while batch := list(itertools.islice(keys, _BATCH)):
         cursor.execute(
@@ -71,17 +79,31 @@ def remove_stale_files(cursor: Cursor, directory: Path, published: sql.Identifie
             ([user_id for user_id, _ in batch], [group_slug for _, group_slug in batch]),
         )
         for user_id, group_slug in cursor.fetchall():
-            (directory / file_name(user_id, group_slug)).unlink(missing_ok=True)
+            path = directory / file_name(user_id, group_slug)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise ConfigurationError(
+                    f"the snapshots are published, but {path.name} in --output-dir cannot be deleted: {error.strerror}"
+                ) from error
 
 
 def _keys_of_files(directory: Path, scope: Scope) -> Iterator[tuple[int, str]]:
     with os.scandir(directory) as entries:
         for entry in entries:
-            if match := _NAME.fullmatch(entry.name):
-                user_id, group_slug = int(match[1]), urllib.parse.unquote(match[2])
-                # Only names that are written here: a file that merely looks alike is not ours to delete.
-                if entry.name == file_name(user_id, group_slug) and scope.covers(user_id, group_slug):
-                    yield user_id, group_slug
+            key = _key(entry.name)
+            if key is not None and scope.covers(*key):
+                yield key
+
+
+def _key(name: str) -> tuple[int, str] | None:
+    """The key in a file name that is written here; a file that merely looks alike is not ours to delete."""
+    match = _NAME.fullmatch(name)
+    if match is None or "%00" in name:
+        return None
+    user_id, group_slug = int(match[1]), urllib.parse.unquote(match[2])
+    written_here = name.isascii() and name == file_name(user_id, group_slug) and -(2**63) <= user_id < 2**63
+    return (user_id, group_slug) if written_here else None
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -123,7 +123,7 @@ def store_hashes(connection: Connection, settings: Settings, scope: Scope, run_i
         )
         generated, changed, unchanged, removed = cursor.fetchone() or (0, 0, 0, 0)
         if not dry_run:
-            _store(cursor, hashes, scope, run_id)
+            _store(cursor, hashes, table, run_id)
         return Outcome(generated, changed, unchanged, removed, _digest(connection))
 
 
@@ -145,16 +145,16 @@ def _create_hashes_table(cursor: Cursor, hashes: sql.Identifier) -> None:
     )
 
 
-def _store(cursor: Cursor, hashes: sql.Identifier, scope: Scope, run_id: str) -> None:
+def _store(cursor: Cursor, hashes: sql.Identifier, snapshots: sql.Identifier, run_id: str) -> None:
+    # Whatever the scope: a hash without its row, as when the table was dropped by hand, is nobody's.
     cursor.execute(
         sql.SQL(
             """
-            delete from {0} where {1} and not exists (
-                select from current_hashes as c where c.user_id = {0}.user_id and c.group_slug = {0}.group_slug
+            delete from {0} where not exists (
+                select from {1} as p where p.user_id = {0}.user_id and p.group_slug = {0}.group_slug
             )
             """
-        ).format(hashes, scope.predicate),
-        scope.parameters(),
+        ).format(hashes, snapshots)
     )
     cursor.execute(
         sql.SQL(

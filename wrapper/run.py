@@ -8,13 +8,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg2
+
 from wrapper import dbt_client, output_files, published, statsd
-from wrapper.errors import WrapperError
+from wrapper.errors import BuildError, WrapperError
 from wrapper.load import load
 from wrapper.run_log import Entry, RunLog
 from wrapper.scope import Scope, holds_anything
 from wrapper.settings import Settings, read_settings, read_storage_dir
-from wrapper.warehouse import Warehouse, open_warehouse
+from wrapper.warehouse import Warehouse, first_line, open_warehouse
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,10 +72,10 @@ def run_snapshot(request: Request, listener: Listener) -> Entry:
         raise
     finally:
         entry.duration_seconds = round(time.monotonic() - started, 3)
-        log.append(entry)
-        listener.entry(entry)
         if settings is not None:
             statsd.send(settings, entry)
+        listener.entry(entry)
+        log.append(entry)
     return entry
 
 
@@ -100,7 +102,11 @@ def _build_and_hash(warehouse: Warehouse, request: Request, entry: Entry, listen
     warehouse.check_lock()
     with connection, connection.cursor() as cursor:
         entry.target_users, entry.attempted = published.count_memberships(cursor, settings)
-    outcome = published.store_hashes(connection, settings, request.scope, entry.run_id, request.dry_run)
+    try:
+        outcome = published.store_hashes(connection, settings, request.scope, entry.run_id, request.dry_run)
+    except psycopg2.Error as error:
+        state = "" if request.dry_run else "the snapshots are published, but "
+        raise BuildError(f"{state}their hashes could not be stored, run again: {first_line(error)}") from error
     entry.generated, entry.skipped = outcome.generated, entry.attempted - outcome.generated
     entry.changed, entry.unchanged, entry.removed = outcome.changed, outcome.unchanged, outcome.removed
     entry.snapshots_digest = outcome.snapshots_digest

@@ -13,7 +13,7 @@ NAME = "signal_profile_snapshot.log"
 
 @dataclasses.dataclass
 class Entry:
-    """One run; a count that the run did not reach is None. docs/run-log.md describes the fields."""
+    """One run; a count that the run did not reach is None. docs/operations.md describes the fields."""
 
     timestamp: str
     run_id: str
@@ -53,12 +53,19 @@ class RunLog:
             raise ConfigurationError(f"STORAGE_DIR: {path} cannot be written: {error.strerror}") from error
 
     def append(self, entry: Entry) -> None:
-        """Append the entry as a line of its own, whatever a killed run left behind."""
+        """Append the entry as a line of its own, whatever a killed run left behind.
+
+        Raises ConfigurationError where it cannot be written, as on a full disk.
+        """
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         try:
             size = os.fstat(self._descriptor).st_size
             torn = size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
             with os.fdopen(os.dup(self._descriptor), "ab") as file:
                 file.write((b"\n" if torn else b"") + entry.to_json().encode() + b"\n")
+        except OSError as error:
+            raise ConfigurationError(
+                f"STORAGE_DIR: the run ended with {entry.status!r}, but {NAME} cannot be written: {error.strerror}"
+            ) from error
         finally:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from psycopg2 import ProgrammingError
 from psycopg2.extensions import make_dsn
 from sqlalchemy.engine import URL, make_url
@@ -103,8 +103,19 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
 
 
 def _values(environ: Mapping[str, str]) -> dict[str, str]:
+    # Not dotenv_values(), which passes over a line it cannot read and takes ${…} in a password for a name.
+    from_file = {}
     try:
-        from_file = dotenv_values(".env", encoding="utf-8")
+        with Path(".env").open(encoding="utf-8") as file:
+            for binding in parse_stream(file):
+                if binding.error:
+                    raise ConfigurationError(
+                        f".env in the working directory: line {binding.original.line} is no NAME=value"
+                    )
+                if binding.key is not None:
+                    from_file[binding.key] = binding.value
+    except FileNotFoundError:
+        pass
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f".env in the working directory cannot be read: {error}") from error
     return {name: value for name, value in {**from_file, **environ}.items() if value}
@@ -122,6 +133,9 @@ def _url(name: str, value: str) -> URL:
 def _libpq_parameters(name: str, url: URL) -> dict[str, str]:
     if url.get_backend_name() != "postgresql":
         raise ConfigurationError(f"{name} begins with {url.drivername!r}: only postgresql:// will do here")
+    if "@" in f"{url.host}{url.database}":
+        # What stands before that @ is a part of the password, and libpq's message would print it.
+        raise ConfigurationError(f"{name}: write @ : / ? and # in the user or the password as %40 %3A %2F %3F and %23")
     parameters = {}
     connect_args = url.translate_connect_args(username="user", database="dbname")
     for key, value in {**connect_args, **url.query}.items():

@@ -44,23 +44,26 @@ class SignalProfileSnapshot:
     def from_dict(cls, payload: Mapping[str, Any]) -> "SignalProfileSnapshot":
         """Return the snapshot of a payload as to_dict() gives it; times may also be datetimes, as in a row.
 
-        Raises ValueError where a field is missing or unknown, or a time has an offset.
+        Raises ValueError where a field is missing, unknown or of another shape, or a time has an offset.
         """
         names = {field.name for field in fields(cls)}
         if wrong := names ^ payload.keys():
             raise ValueError(f"a snapshot has exactly the fields {sorted(names)}; missing or unknown: {sorted(wrong)}")
-        return cls(
-            user_id=payload["user_id"],
-            group_slug=payload["group_slug"],
-            message_count=payload["message_count"],
-            first_seen_at=_naive(payload["first_seen_at"]),
-            last_seen_at=_naive(payload["last_seen_at"]),
-            top_links=tuple(LinkStat(**link) for link in payload["top_links"]),
-            top_tags=tuple(TagStat(**tag) for tag in payload["top_tags"]),
-            reaction_counts=dict(payload["reaction_counts"]),
-            attachment_counts=dict(payload["attachment_counts"]),
-            request_ids=tuple(payload["request_ids"]),
-        )
+        try:
+            return cls(
+                user_id=payload["user_id"],
+                group_slug=payload["group_slug"],
+                message_count=payload["message_count"],
+                first_seen_at=_naive(payload["first_seen_at"]),
+                last_seen_at=_naive(payload["last_seen_at"]),
+                top_links=tuple(LinkStat(**link) for link in payload["top_links"]),
+                top_tags=tuple(TagStat(**tag) for tag in payload["top_tags"]),
+                reaction_counts=dict(payload["reaction_counts"]),
+                attachment_counts=dict(payload["attachment_counts"]),
+                request_ids=tuple(payload["request_ids"]),
+            )
+        except TypeError as error:
+            raise ValueError(f"a field of the snapshot has another shape: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """Return the payload, of JSON's types only: docs/snapshot.schema.json describes it."""

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import re
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +21,9 @@ _NULL: Final = r"\N"
 _COPY_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 _TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?", re.ASCII)
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+# Every JSON reader has a limit, and Python's differs by version; labels of a deeper text are nothing anybody meant.
+_DEEPEST = 500
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 # Byte 18 of a SQLite file is its write version, which is 2 in WAL mode.
 _WRITE_VERSION_OFFSET, _WAL = 18, 2
 
@@ -99,8 +103,13 @@ def open_sqlite(setting: str, path: Path) -> Iterator[SqliteSource]:
 
     Raises ConfigurationError where the file is missing, is no SQLite database or cannot be read.
     """
-    if not path.is_file():
-        raise ConfigurationError(f"{setting}: there is no file {path}")
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ConfigurationError(f"{setting}: {path} is no file")
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"{setting}: there is no file {path}") from error
+    except OSError as error:
+        raise ConfigurationError(f"{setting}: {path} cannot be read: {error.strerror}") from error
     decoder = _Decoder()
     try:
         connection = sqlite3.connect(
@@ -117,11 +126,16 @@ def open_sqlite(setting: str, path: Path) -> Iterator[SqliteSource]:
 
 
 def _explain(path: Path, error: sqlite3.Error) -> str:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    extended_code = getattr(error, "sqlite_errorcode", 0)
+    code = extended_code & 0xFF
     if code == sqlite3.SQLITE_NOTADB:
         return "this is no SQLite database"
     if code == sqlite3.SQLITE_BUSY:
         return f"another program has kept it locked for {_BUSY_SECONDS} seconds: try again later"
+    if extended_code == sqlite3.SQLITE_READONLY_ROLLBACK:
+        return "WhiteBalloon was stopped while it wrote: start it once, so that it finishes or undoes that"
+    if code == sqlite3.SQLITE_CORRUPT:
+        return "it is damaged: check it with sqlite3 and `pragma integrity_check`, or restore it"
     if code in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}:
         with contextlib.suppress(OSError), path.open("rb") as file:
             if file.read(100)[_WRITE_VERSION_OFFSET : _WRITE_VERSION_OFFSET + 1] == bytes([_WAL]):
@@ -179,16 +193,25 @@ def _json_array(text: str) -> str:
     """The JSON array in a tag column, with null for entries that are no strings; SQL's null for any other text."""
     if not text.startswith("[", len(text) - len(text.lstrip(" \t\r\n"))):
         return _NULL
+    if _nesting(text) > _DEEPEST:
+        return "[]"
     try:
         # Numbers stay unread: Python and Postgres each have a limit on them, and no rule asks for them.
         entries = json.loads(text, parse_int=_unread, parse_float=_unread, parse_constant=_refuse)
     except ValueError:
         return _NULL
-    except RecursionError:
-        # An array in arrays a thousand deep has no labels that anybody meant.
-        entries = []
     labels = [_UNSTORABLE.sub(_REPLACEMENT, entry) if isinstance(entry, str) else None for entry in entries]
     return _text(json.dumps(labels))
+
+
+def _nesting(text: str) -> int:
+    """How deep the brackets outside strings go."""
+    depth = deepest = 0
+    if text.count("[") + text.count("{") > _DEEPEST:
+        for match in _STRING_OR_BRACKET.finditer(text):
+            depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(match[0], 0)
+            deepest = max(deepest, depth)
+    return deepest
 
 
 def _unread(_: str) -> None:

@@ -28,19 +28,20 @@ def metrics(entry: Entry) -> list[str]:
 
 def send(settings: Settings, entry: Entry) -> None:
     """Send a run's metrics to the host of the settings, if they name one."""
-    if settings.statsd_host is None:
+    lines = metrics(entry)
+    if settings.statsd_host is None or not lines:
         return
     # A thread, since looking up a name has no time limit of its own.
-    thread = threading.Thread(
-        target=_send, args=(settings.statsd_host, settings.statsd_port, metrics(entry)), daemon=True
-    )
+    thread = threading.Thread(target=_send, args=(settings.statsd_host, settings.statsd_port, lines), daemon=True)
     thread.start()
     thread.join(_PATIENCE_SECONDS)
 
 
 def _send(host: str, port: int, lines: list[str]) -> None:
     with contextlib.suppress(OSError, UnicodeError):
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        # StatsD listens on IPv4 unless told otherwise, and UDP does not say when nobody listens.
+        found = sorted(socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM), key=lambda a: a[0] != socket.AF_INET)
+        family, kind, protocol, _, address = found[0]
         with socket.socket(family, kind, protocol) as sender:
             sender.setblocking(False)
             for line in lines:

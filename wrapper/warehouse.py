@@ -13,7 +13,10 @@ from wrapper.errors import BuildError, ConfigurationError, LockedError
 from wrapper.settings import Settings
 
 # client_connection_check_interval ends a killed run's statements; the lock's connection idles while dbt works.
-_SESSION_OPTIONS = "-c client_connection_check_interval=1000 -c idle_session_timeout=0 -c timezone=UTC"
+# Somebody's open transaction on one of our tables must not hold a run for ever.
+_SESSION_OPTIONS = (
+    "-c client_connection_check_interval=1000 -c idle_session_timeout=0 -c lock_timeout=60000 -c timezone=UTC"
+)
 _APPLICATION = "signal-profile-snapshots"
 _OLDEST_VERSION = 150000
 # libpq's variables are PG and the parameter without underscores, but for these.
@@ -70,25 +73,30 @@ class Warehouse:
         return bool(row and row[0])
 
 
-def connect(application_name: str = _APPLICATION) -> Connection:
+def connect() -> Connection:
     """Return a new connection to the warehouse that open_warehouse() put into libpq's variables.
 
     Raises ConfigurationError with the first line of what libpq says.
     """
     try:
-        return psycopg2.connect("", application_name=application_name)
+        return psycopg2.connect("", application_name=_APPLICATION)
     except (psycopg2.OperationalError, UnicodeError) as error:
         raise ConfigurationError(f"the warehouse cannot be reached, see WAREHOUSE_URL: {first_line(error)}") from error
 
 
 def first_line(error: BaseException) -> str:
     """Return the first line of a database error; the lines after it may quote rows."""
-    return str(error).strip().partition("\n")[0]
+    line = str(error).strip().partition("\n")[0]
+    if isinstance(error, psycopg2.errors.LockNotAvailable):
+        return f"{line}: another session keeps a table of the project's in an open transaction"
+    return line
 
 
 @contextlib.contextmanager
-def open_warehouse(settings: Settings) -> Iterator[Warehouse]:
+def open_warehouse(settings: Settings, to_write: bool = True) -> Iterator[Warehouse]:
     """Open the warehouse of the settings, starting the embedded Postgres where it is that and does not run.
+
+    Unless `to_write`, nothing asks for the right to write.
 
     Sets libpq's variables for this process and what it starts, dropping inherited ones. A server that was started
     here is stopped at the end, unless somebody else is connected by then.
@@ -100,7 +108,10 @@ def open_warehouse(settings: Settings) -> Iterator[Warehouse]:
     os.environ["WAREHOUSE_SCHEMA"] = settings.warehouse_schema
     try:
         with _connection(settings) as connection:
-            yield _checked(settings, connection)
+            _check(connection)
+            if to_write:
+                _check_rights(settings, connection)
+            yield Warehouse(settings, connection)
     except psycopg2.Error as error:
         raise BuildError(f"the warehouse failed: {first_line(error)}") from error
 
@@ -109,22 +120,32 @@ def open_warehouse(settings: Settings) -> Iterator[Warehouse]:
 def _connection(settings: Settings) -> Iterator[Connection]:
     if settings.warehouse is not None:
         _set_variables(settings.warehouse)
-        with contextlib.closing(connect()) as connection:
-            yield connection
+        with contextlib.closing(connect()) as external:
+            yield external
         return
     server = EmbeddedServer(settings.storage_dir / "postgres")
-    with server.guard():
-        started = server.start()
-        _set_variables(server.parameters())
-        connection = connect()
+    connection: Connection | None = None
     try:
+        with server.guard():
+            server.start(on_demand=True)
+            _set_variables(server.parameters())
+            connection = connect()
         yield connection
     finally:
         with server.guard():
-            others = _other_sessions(connection)
-            connection.close()
-            if started and not others:
+            others = connection is not None and _other_sessions(connection)
+            if connection is not None:
+                connection.close()
+            if server.is_on_demand() and not others:
                 server.stop()
+
+
+def runs_on(server: EmbeddedServer) -> bool:
+    """Tell whether a command of the wrapper is connected to the running server."""
+    with contextlib.closing(psycopg2.connect(server.url())) as connection, connection.cursor() as cursor:
+        cursor.execute("select count(*) from pg_stat_activity where application_name = %s", (_APPLICATION,))
+        row = cursor.fetchone()
+    return bool(row and row[0])
 
 
 def _set_variables(parameters: dict[str, str]) -> None:
@@ -143,7 +164,7 @@ def _other_sessions(connection: Connection) -> bool:
     return False
 
 
-def _checked(settings: Settings, connection: Connection) -> Warehouse:
+def _check(connection: Connection) -> None:
     # dbt's profile names these two, and libpq knows them once it is connected.
     os.environ["PGUSER"] = connection.info.user
     os.environ["PGDATABASE"] = connection.info.dbname
@@ -158,6 +179,10 @@ def _checked(settings: Settings, connection: Connection) -> Warehouse:
             raise ConfigurationError(
                 f"the warehouse's database {connection.info.dbname!r} is {encoding}: use one whose encoding is UTF8"
             )
+
+
+def _check_rights(settings: Settings, connection: Connection) -> None:
+    with connection, connection.cursor() as cursor:
         for schema in (settings.warehouse_schema, settings.source_schema, settings.intermediate_schema):
             cursor.execute(
                 """
@@ -175,4 +200,3 @@ def _checked(settings: Settings, connection: Connection) -> Warehouse:
                     f"user {connection.info.user!r} may not write to schema {schema!r} of the warehouse: "
                     "grant it create there (or on the database, where the schema is missing)"
                 )
-    return Warehouse(settings, connection)

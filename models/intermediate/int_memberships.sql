@@ -25,8 +25,9 @@ final as (
         group_slug,
         user_attribute_id,
         -- Trimmed as a whole, as titles are: a name that is blank leaves no blank behind the bracket.
-        {{ trimmed("'[Signal] ' || coalesce(nullif(" ~ trimmed('attribute_value') ~ ", ''), group_slug)") }}
-            as request_title
+        {{ trimmed(
+            "'[Signal] ' || coalesce(nullif(" ~ trimmed('attribute_value') ~ ", ''), " ~ trimmed('group_slug') ~ ")"
+        ) }} as request_title
     from memberships
     where
         group_slug <> ''

@@ -1,18 +1,19 @@
 -- The comments in scope, counted by another path, equal the sum of message_count: straight from the sources where they
 -- are our own copies, else, as WhiteBalloon goes on living while it is read in place, from the messages read.
 
+{% set prefix = var('membership_key_prefix') -%}
+
 with {% if var('whiteballoon_schema') is none -%}
 names as (
 
     select
         user_id,
-        overlay(key placing '' from 1 for length({{ text_literal(var('membership_key_prefix')) }})) as group_slug,
-        coalesce(nullif(regexp_replace(value, '^[ \t\n\r\f\v]+|[ \t\n\r\f\v]+$', '', 'g'), ''),
-            overlay(key placing '' from 1 for length({{ text_literal(var('membership_key_prefix')) }}))) as group_name,
+        substr(key, {{ prefix | length }} + 1) as group_slug,
+        case when value ~ '[^ \t\n\r\f\v]' then value else substr(key, {{ prefix | length }} + 1) end as group_name,
         id,
         min(id) over (partition by user_id, key) as first_id
     from {{ source('whiteballoon', 'user_attributes') }}
-    where position({{ text_literal(var('membership_key_prefix')) }} in key) = 1
+    where position({{ text_literal(prefix) }} in key) = 1
 
 ),
 
@@ -35,7 +36,9 @@ expected as (
             comments.user_id = names.user_id
             and names.id = names.first_id
             and names.group_slug > ''
-            and regexp_replace('[Signal] ' || names.group_name, '[ \t\n\r\f\v]+$', '') = titles.title
+            and titles.title = regexp_replace(
+                '[Signal] ' || regexp_replace(names.group_name, '^[ \t\n\r\f\v]+', ''), '[ \t\n\r\f\v]+$', ''
+            )
     where
         comments.deleted_at is null
         and {{ scope_filter('names.user_id', 'names.group_slug') }}

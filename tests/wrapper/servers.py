@@ -53,7 +53,7 @@ def start_server(version: str, folder: Path) -> Iterator[Server]:
         if version == "18"
         else EmbeddedServer(folder / "data", programs, initdb_locale=_LIBC)
     )
-    embedded.start()
+    embedded.start(on_demand=False)
     try:
         yield Server(version, embedded)
     finally:

@@ -1,5 +1,6 @@
 """`wrapper load`: what comes into the warehouse, and what stops it without a trace."""
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -73,6 +74,9 @@ def test_what_postgres_cannot_hold_is_replaced_and_counted(
         (f'["a", {"9" * 5000}, 1e999999]', ["a", None, None]),
         ("[]", []),
         ("[" * 100_000 + "]" * 100_000, []),
+        (f'["a", {"[" * 499}{"]" * 499}]', ["a", None]),
+        (f'["a", {"[" * 500}{"]" * 500}]', []),
+        (json.dumps(["[" * 1000]), ["[" * 1000]),
         ('["a",]', None),
         ("['a']", None),
         ("[NaN]", None),

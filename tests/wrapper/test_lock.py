@@ -57,7 +57,12 @@ def blocker(wrapper: Wrapper) -> Any:
 
 def test_a_second_run_waits_or_exits_with_75(wrapper: Wrapper, one_member: WhiteBalloon, warehouse: Connection) -> None:
     query(warehouse, f"select pg_advisory_lock({LOCK})")
-    for arguments in (["snapshot", "--all"], ["snapshot", "--all", "--wait", "1"], ["load"], ["dbt", "run"]):
+    for arguments in (
+        ["snapshot", "--all"],
+        ["snapshot", "--all", "--wait", "1"],
+        ["load"],
+        ["dbt", "--log-level", "debug", "build"],
+    ):
         result = wrapper(*arguments)
         assert (result.code, result.stdout) == (75, "")
         assert result.stderr == (

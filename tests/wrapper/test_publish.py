@@ -1,0 +1,153 @@
+"""Test, then publish: what a selection, a flag or a broken row may never do to the published table."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+
+from tests.wrapper.conftest import Wrapper
+from tests.wrapper.servers import Server
+from tests.wrapper.test_rows import awkward_whiteballoon
+from tests.wrapper.whiteballoon import WhiteBalloon
+
+SNAPSHOTS = "signal_profiles.signal_profile_snapshots"
+CANDIDATES = "signal_profiles_intermediate.int_snapshot_candidates"
+
+
+def query(warehouse: Connection, sql: str) -> list[tuple[Any, ...]]:
+    with warehouse.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchall() if cursor.description else []
+
+
+def test_no_selection_publishes_a_part_as_the_whole(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
+) -> None:
+    awkward_whiteballoon(whiteballoon)
+    wrapper.snapshot("--all")
+    before = query(warehouse, f"select * from {SNAPSHOTS} order by user_id, group_slug")
+    # What a scoped dry run leaves behind is one member's.
+    wrapper.snapshot("--user", "1", "--dry-run")
+    for arguments, reason in (
+        (["run"], "Nothing is published without its tests"),
+        (["build", "--select", "int_snapshot_candidates+"], "Nothing is published without its tests"),
+        (["build", "--exclude", "int_memberships,resource_type:model"], "int_memberships is of another invocation"),
+        (["build", "--exclude-resource-type", "test"], "Nothing is published without its tests"),
+    ):
+        result = wrapper("dbt", *arguments)
+        assert result.code == 1, arguments
+        assert reason in result.stdout + result.stderr, arguments
+        assert query(warehouse, f"select * from {SNAPSHOTS} order by user_id, group_slug") == before
+
+
+def test_analysts_views_survive_runs_and_full_refreshes(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
+) -> None:
+    awkward_whiteballoon(whiteballoon)
+    wrapper.snapshot("--all")
+    query(warehouse, f"create view public.analysts as select count(*) as snapshots from {SNAPSHOTS}")
+    wrapper.snapshot("--all")
+    wrapper.succeed("dbt", "build", "--full-refresh", "--exclude-resource-type", "unit_test")
+    assert query(warehouse, "select snapshots from public.analysts") == [(10,)]
+
+
+def test_hashes_follow_the_published_rows_whatever_happened_to_them(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
+) -> None:
+    awkward_whiteballoon(whiteballoon)
+    wrapper.snapshot("--all")
+    query(warehouse, f"drop table {SNAPSHOTS}")
+    wrapper.snapshot("--user", "1")
+    keys = "select user_id, group_slug from signal_profiles.{} order by 1, 2"
+    rows = query(warehouse, keys.format("signal_profile_snapshots"))
+    assert len(rows) == 2
+    assert query(warehouse, keys.format("signal_profile_snapshot_hashes")) == rows
+
+
+@pytest.fixture(scope="module")
+def candidates(server: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """A warehouse with the candidates of awkward rows, and the folder of dbt's compiled data tests."""
+    folder = tmp_path_factory.mktemp("candidates")
+    wrapper = Wrapper(folder, {"WAREHOUSE_URL": server.create_database("candidates")})
+    awkward_whiteballoon(WhiteBalloon(folder / "data"))
+    wrapper.snapshot("--all", "--dry-run")
+    (compiled,) = folder.glob("storage/dbt/*/snapshot/compiled/signal_profiles/tests/intermediate")
+    return wrapper.environ["WAREHOUSE_URL"], compiled
+
+
+@pytest.mark.parametrize(
+    ("test", "damage"),
+    [
+        ("candidates_count_every_comment_once", "update {} set message_count = message_count + 1 where user_id = 3"),
+        ("candidates_count_every_comment_once", "delete from {} where user_id = 3"),
+        ("candidates_are_memberships_with_comments", "delete from {} where user_id = 3"),
+        ("candidates_are_memberships_with_comments", "update {} set group_slug = 'x' where user_id = 3"),
+        ("candidates_have_sound_scalars", "update {} set group_slug = '' where user_id = 3"),
+        ("candidates_have_sound_scalars", "update {} set message_count = 0 where user_id = 3"),
+        ("candidates_have_sound_scalars", "update {} set first_seen_at = last_seen_at + '1 s' where user_id = 3"),
+        ("candidates_have_ordered_tops", "update {} set top_links = top_links - 0 where user_id = 3"),
+        ("candidates_have_ordered_tops", "update {} set top_tags = top_tags - 4 where user_id = 3"),
+        (
+            "candidates_have_ordered_tops",
+            "update {} set top_tags = jsonb_build_array(top_tags -> 1, top_tags -> 0) where user_id = 3",
+        ),
+        *(
+            ("candidates_have_sound_json", f"update {{}} set top_links = '[{link}]' where user_id = 3")
+            for link in (
+                "{}", "7", '"x"', '{"url": "https://a/", "domain": "a"}', '{"domain": "a", "count": 1}',
+                '{"url": "https://a/", "domain": "", "count": 1}', '{"url": "https://u@a/", "domain": "a", "count": 1}',
+                '{"url": "https://a", "domain": "a", "count": 1}', '{"url": "https://a/", "domain": "a", "count": 0}',
+                '{"url": "https://a/", "domain": "a", "count": 1.5}',
+                '{"url": "https://a/", "domain": "a", "count": "1"}',
+                '{"url": "https://a/", "domain": "a", "count": 1, "more": 1}',
+            )
+        ),
+        *(
+            ("candidates_have_sound_json", f"update {{}} set top_tags = '[{tag}]' where user_id = 3")
+            for tag in ("{}", '{"label": "a"}', '{"label": " ", "count": 1}', '{"label": null, "count": 1}', "null")
+        ),
+        ("candidates_have_sound_json", "update {} set reaction_counts = '{\"a\": 0}' where user_id = 3"),
+        ("candidates_have_sound_json", "update {} set attachment_counts = '{\"image\": null}' where user_id = 3"),
+        ("candidates_have_sound_json", "update {} set request_ids = '[2, 1]' where user_id = 3"),
+        ("candidates_have_sound_json", "update {} set request_ids = '[1, 1]' where user_id = 3"),
+        ("candidates_have_sound_json", "update {} set request_ids = '[]' where user_id = 3"),
+    ],
+)  # fmt: skip
+def test_every_data_test_sees_what_it_is_for(candidates: tuple[str, Path], test: str, damage: str) -> None:
+    url, compiled = candidates
+    sql = (compiled / f"{test}.sql").read_text()
+    connection = psycopg2.connect(url)
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        assert cursor.fetchall() == []
+        cursor.execute(damage.replace("{}", CANDIDATES, 1))
+        assert cursor.rowcount == 1
+        cursor.execute(sql)
+        assert cursor.fetchall() != []
+    connection.close()
+
+
+def test_a_role_that_owns_the_schemas_needs_no_right_on_the_database(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, make_database: Callable[[], str]
+) -> None:
+    """And an analyst who may only read can export."""
+    awkward_whiteballoon(whiteballoon)
+    url = make_database()
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("create role owner login; create role analyst login")
+        for suffix in ("", "_source", "_intermediate"):
+            cursor.execute(f"create schema signal_profiles{suffix} authorization owner")
+    wrapper.environ["WAREHOUSE_URL"] = url.replace("postgres@", "owner@")
+    wrapper.snapshot("--all")
+    with connection.cursor() as cursor:
+        cursor.execute("grant usage on schema signal_profiles to analyst")
+        cursor.execute("grant select on all tables in schema signal_profiles to analyst")
+    wrapper.environ["WAREHOUSE_URL"] = url.replace("postgres@", "analyst@")
+    assert len(wrapper.succeed("export").stdout.splitlines()) == 10
+    assert wrapper("snapshot", "--all").code == 2
+    connection.close()
