@@ -53,5 +53,6 @@ lock: setup ## write requirements.lock anew from pyproject.toml
 		--output-file requirements.lock pyproject.toml
 
 clean: ## remove what these commands made (stops the embedded Postgres first)
-	-@test ! -x $(BIN)/wrapper || for dir in storage .test/storage; do STORAGE_DIR=$$dir $(BIN)/wrapper db stop; done
+	@for dir in storage .test/storage; do \
+		test ! -d $$dir/postgres || $(EXAMPLE_ENV) STORAGE_DIR=$$dir $(BIN)/wrapper db stop || exit; done
 	rm -rf .venv .test .pytest_tmp storage $(EXAMPLE) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*

@@ -174,6 +174,9 @@ def url() -> None:
 
 def main() -> None:
     """Run the command line and exit with one of the documented codes; an expected failure is one line on stderr."""
+    # What libpq would read belongs to other programs; the settings are README.md's.
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
     for number in (signal.SIGTERM, signal.SIGHUP):
         # nohup ignores SIGHUP, and so do we then.
         if signal.getsignal(number) != signal.SIG_IGN:

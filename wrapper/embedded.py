@@ -131,7 +131,7 @@ class EmbeddedServer:
 
     def url(self) -> str:
         """Return the running server's URL, in the form that psql and BI tools take."""
-        return f"postgresql://{USER}@/{DATABASE}?host={urllib.parse.quote(str(self.socket_dir()))}"
+        return f"postgresql://{USER}@/{DATABASE}?host={urllib.parse.quote(str(self.socket_dir()))}&port=5432"
 
     def _initialize(self) -> None:
         # Renamed when complete, so that a killed initdb leaves nothing that looks like a server's data.

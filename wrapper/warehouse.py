@@ -98,13 +98,11 @@ def open_warehouse(settings: Settings, to_write: bool = True) -> Iterator[Wareho
 
     Unless `to_write`, nothing asks for the right to write.
 
-    Sets libpq's variables for this process and what it starts, dropping inherited ones. A server that was started
+    Sets libpq's variables for this process and what it starts. A server that was started
     here is stopped at the end, unless somebody else is connected by then.
     Raises ConfigurationError where the warehouse cannot be reached or is not usable, and BuildError where it fails
     later on.
     """
-    for name in [name for name in os.environ if name.startswith("PG")]:
-        del os.environ[name]
     os.environ["WAREHOUSE_SCHEMA"] = settings.warehouse_schema
     try:
         with _connection(settings) as connection:
@@ -142,10 +140,15 @@ def _connection(settings: Settings) -> Iterator[Connection]:
 
 def runs_on(server: EmbeddedServer) -> bool:
     """Tell whether a command of the wrapper is connected to the running server."""
-    with contextlib.closing(psycopg2.connect(server.url())) as connection, connection.cursor() as cursor:
+    with (
+        contextlib.suppress(psycopg2.OperationalError),
+        contextlib.closing(psycopg2.connect(server.url())) as connection,
+        connection.cursor() as cursor,
+    ):
         cursor.execute("select count(*) from pg_stat_activity where application_name = %s", (_APPLICATION,))
         row = cursor.fetchone()
-    return bool(row and row[0])
+        return bool(row and row[0])
+    return False
 
 
 def _set_variables(parameters: dict[str, str]) -> None:

@@ -12,6 +12,7 @@ from tests.wrapper.servers import Server
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 USE_A_URL = "use sqlite:///path or postgresql://user:password@host/database"
+ENCODED = "@ : / ? and # in the user or the password as %40 %3A %2F %3F and %23"
 USE_LETTERS = "use up to 40 lower-case letters, digits and _, no pg_ in front"
 
 
@@ -36,6 +37,7 @@ def one_line(wrapper: Wrapper, *arguments: str, **environ: str) -> str:
         ({"WAREHOUSE_URL": "postgresql://h/d?x=y"}, 'WAREHOUSE_URL: invalid dsn: invalid connection option "x"'),
         ({"WAREHOUSE_SCHEMA": "a'); drop"}, f"WAREHOUSE_SCHEMA \"a'); drop\" will not do: {USE_LETTERS}"),
         ({"WAREHOUSE_SCHEMA": "a" * 41}, f"WAREHOUSE_SCHEMA '{'a' * 41}' will not do: {USE_LETTERS}"),
+        ({"WAREHOUSE_URL": "postgresql://u:pa@ss@h/d"}, f"WAREHOUSE_URL: write {ENCODED}"),
         ({"STATSD_PORT": "eighty"}, "STATSD_PORT 'eighty' is no port: use a number from 1 to 65535"),
     ],
 )  # fmt: skip
@@ -84,6 +86,10 @@ def test_a_foreign_file_and_a_foreign_database(wrapper: Wrapper, whiteballoon: W
     sqlite3.connect(tmp_path / "half.db").execute("create table user_attributes (id, user_id)")
     line = one_line(wrapper, DATABASE_URL="sqlite:///half.db")
     assert line == ("DATABASE_URL: half.db: table user_attributes has no column key: is it a WhiteBalloon database?")
+    assert one_line(wrapper, DATABASE_URL="sqlite:///data") == "DATABASE_URL: data is no file"
+    long = "x" * 300
+    line = one_line(wrapper, DATABASE_URL=f"sqlite:///{long}")
+    assert line == f"DATABASE_URL: {long} cannot be read: File name too long"
     line = one_line(wrapper, COMMENT_INSIGHTS_DB="text.db")
     assert line == "COMMENT_INSIGHTS_DB: text.db: this is no SQLite database"
 
@@ -151,5 +157,7 @@ def test_an_env_file_is_read_and_the_environment_wins(wrapper: Wrapper, whitebal
     env.write_text("DATABASE_URL=sqlite:///from-file.db\n")
     assert one_line(wrapper) == "DATABASE_URL: there is no file from-file.db"
     assert one_line(wrapper, DATABASE_URL="sqlite:///from-env.db") == "DATABASE_URL: there is no file from-env.db"
+    env.write_text('STATSD_HOST=${HOME}\nDATABASE_URL="sqlite:///x\n')
+    assert one_line(wrapper) == ".env in the working directory: line 2 is no NAME=value"
     env.write_bytes(b"A=\xff\n")
     assert one_line(wrapper).startswith(".env in the working directory cannot be read: ")

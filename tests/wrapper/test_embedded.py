@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,6 +65,38 @@ def test_a_started_server_stays_and_can_be_reached(alone: Wrapper) -> None:
     alone.succeed("db", "stop")
     assert alone.succeed("db", "status").stdout == "stopped\n"
     alone.succeed("db", "stop")
+
+
+@pytest.mark.parametrize("name", ["a, b", 'q"$HOME`id`\\'])
+def test_any_storage_path_and_any_inherited_port_will_do(tmp_path: Path, name: str) -> None:
+    alone = Wrapper(tmp_path, {"STORAGE_DIR": name, "PGPORT": "6000", "PGDATA": "/nonexistent"})
+    WhiteBalloon(tmp_path / "data")
+    url = alone.succeed("db", "start").stdout.strip()
+    try:
+        psycopg2.connect(url).close()
+        alone.succeed("load")
+        socket_dir = EmbeddedServer(tmp_path / name / "postgres").socket_dir()
+    finally:
+        alone.succeed("db", "stop")
+    assert not list(socket_dir.glob(".s.*"))
+
+
+def test_a_server_that_a_killed_run_left_is_stopped_by_the_next_command(alone: Wrapper) -> None:
+    whiteballoon = WhiteBalloon(alone.cwd / "data")
+    whiteballoon.execute("begin exclusive")
+    process = alone.start("load")
+    # It waits for WhiteBalloon now, with its connection open.
+    while "run is using" not in (stopping := alone("db", "stop")).stderr:
+        time.sleep(0.1)
+    assert stopping.code == 2
+    assert stopping.stderr == "wrapper: a run is using the embedded Postgres: wait for its end, then stop it\n"
+    process.kill()
+    process.communicate()
+    assert alone.succeed("db", "status").stdout == "running\n"
+    whiteballoon.execute("rollback")
+    while alone("load").code == 75:
+        time.sleep(0.1)
+    assert alone.succeed("db", "status").stdout == "stopped\n"
 
 
 def test_a_socket_path_that_is_too_long_goes_to_a_private_directory(tmp_path: Path) -> None:

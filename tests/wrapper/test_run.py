@@ -1,14 +1,16 @@
 """Runs of `wrapper snapshot`: scope, dry run, removal, files, log and metrics, each as an operator would see it."""
 
 import json
+import os
 import socket
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from tests.wrapper.conftest import Wrapper
+from tests.wrapper.conftest import WRAPPER, Wrapper
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 FIELDS = [
@@ -190,10 +192,73 @@ def test_output_files_follow_the_published_snapshots(
     (out / "99-other.txt").write_text("not ours")
     (out / "7-not percent-encoded.json").write_text("not ours")
     (out / f"3{name[1:]}").write_text("left by a run that was killed")
+    for odd in ("1-a%00b.json", "9" * 30 + "-a.json", os.fsdecode(b"1-\xff.json")):
+        (out / odd).write_text("not ours")
     whiteballoon.execute("delete from request_comments where user_id = 2")
     wrapper.snapshot("--all", "--output-dir", "out")
-    assert sorted(path.name for path in out.iterdir()) == sorted([name, "99-other.txt", "7-not percent-encoded.json"])
+    assert {path.name for path in out.iterdir() if path.read_text() != "not ours"} == {name}
+    assert len(list(out.iterdir())) == 6
     assert (out / name).stat() == untouched
+
+
+def test_a_slug_too_long_for_a_file_name_keeps_no_other_file_from_being_written(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, tmp_path: Path
+) -> None:
+    whiteballoon.group(1, slug="é" * 60)
+    whiteballoon.member(2)
+    whiteballoon.comment(1, "hello")
+    whiteballoon.comment(2, "hello")
+    result = wrapper("snapshot", "--all", "--output-dir", "out")
+    assert result.code == 2
+    assert result.stderr.startswith(
+        "wrapper: the snapshots are published, but --output-dir lacks 1 of them, the first 1-"
+    )
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["2-g.json"]
+    assert len(wrapper.succeed("export").stdout.splitlines()) == 2
+
+
+def test_nobody_listening_changes_nothing_about_a_run(wrapper: Wrapper, two_groups: WhiteBalloon) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    environ = {"COMMENT_INSIGHTS_DB": "absent, so that there is a warning to say"}
+    for arguments, code, status in ((["--all"], 0, "success"), (["--user", "99"], 2, "failed")):
+        done = subprocess.run(
+            [WRAPPER, "snapshot", "--json", *arguments],
+            cwd=wrapper.cwd,
+            env={**os.environ, **wrapper.environ, **environ},
+            stdout=write_end,
+            stderr=write_end,
+            check=False,
+        )
+        assert done.returncode == code
+        assert wrapper.log()[-1]["status"] == status
+    os.close(write_end)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+def test_a_full_disk_is_one_line(wrapper: Wrapper, two_groups: WhiteBalloon) -> None:
+    storage = wrapper.cwd / "storage"
+    storage.mkdir()
+    (storage / "signal_profile_snapshot.log").symlink_to("/dev/full")
+    result = wrapper("snapshot", "--user", "99")
+    assert result.code == 2
+    assert result.stderr == (
+        "wrapper: STORAGE_DIR: the run ended with 'failed', but signal_profile_snapshot.log cannot be written: "
+        "No space left on device\n"
+    )
+    (storage / "signal_profile_snapshot.log").unlink()
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [WRAPPER, "snapshot", "--json", "--all"],
+            cwd=wrapper.cwd,
+            env={**os.environ, **wrapper.environ, "PROFILE_SIGNAL_GLAZE": "off"},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "wrapper: standard output: No space left on device"
 
 
 def test_metrics_go_to_a_real_socket_and_dry_runs_send_none(wrapper: Wrapper, two_groups: WhiteBalloon) -> None:
@@ -225,6 +290,8 @@ def test_inherited_libpq_variables_do_not_leak_into_a_run(wrapper: Wrapper, two_
         PGUSER="nobody",
         PGOPTIONS="-c search_path=nowhere",
         PGSERVICE="none",
+        DBT_RESOURCE_TYPES="model",
+        DBT_TARGET="none",
     )
     assert entry["generated"] == 6
 
