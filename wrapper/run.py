@@ -99,14 +99,15 @@ def _run(settings: Settings, request: Request, entry: Entry, listener: Listener)
 def _build_and_hash(warehouse: Warehouse, request: Request, entry: Entry, listener: Listener) -> None:
     settings, connection = warehouse.settings, warehouse.connection
     dbt_client.build(settings, request.scope, request.dry_run, listener.progress)
-    warehouse.check_lock()
+    so_far = "" if request.dry_run else "the snapshots are published, but "
+    if not warehouse.holds_lock():
+        raise BuildError(f"{so_far}the lock was lost while dbt worked, so another run may have written: run again")
     with connection, connection.cursor() as cursor:
         entry.target_users, entry.attempted = published.count_memberships(cursor, settings)
     try:
         outcome = published.store_hashes(connection, settings, request.scope, entry.run_id, request.dry_run)
     except psycopg2.Error as error:
-        state = "" if request.dry_run else "the snapshots are published, but "
-        raise BuildError(f"{state}their hashes could not be stored, run again: {first_line(error)}") from error
+        raise BuildError(f"{so_far}their hashes could not be stored, run again: {first_line(error)}") from error
     entry.generated, entry.skipped = outcome.generated, entry.attempted - outcome.generated
     entry.changed, entry.unchanged, entry.removed = outcome.changed, outcome.unchanged, outcome.removed
     entry.snapshots_digest = outcome.snapshots_digest

@@ -45,11 +45,10 @@ class Warehouse:
                 )
             time.sleep(min(_LOCK_POLL_SECONDS, max(deadline - time.monotonic(), 0)))
 
-    def check_lock(self) -> None:
-        """Raise BuildError where the lock was lost, as when its session was ended from outside."""
-        held = False
+    def holds_lock(self) -> bool:
+        """Tell whether the lock is still held; it is lost when its session is ended from outside."""
         with contextlib.suppress(psycopg2.Error):
-            held = self._scalar(
+            return self._scalar(
                 """
                 select exists (
                     select from pg_locks
@@ -59,8 +58,7 @@ class Warehouse:
                 """,
                 self._lock_name,
             )
-        if not held:
-            raise BuildError("the lock was lost while dbt worked, so another run may have written: run again")
+        return False
 
     @property
     def _lock_name(self) -> str:
@@ -96,10 +94,8 @@ def first_line(error: BaseException) -> str:
 def open_warehouse(settings: Settings, to_write: bool = True) -> Iterator[Warehouse]:
     """Open the warehouse of the settings, starting the embedded Postgres where it is that and does not run.
 
-    Unless `to_write`, nothing asks for the right to write.
-
-    Sets libpq's variables for this process and what it starts. A server that was started
-    here is stopped at the end, unless somebody else is connected by then.
+    Sets libpq's variables for this process and what it starts. A server that was started only on demand is stopped at
+    the end, unless somebody else is connected by then. Unless `to_write`, nothing asks for the right to write.
     Raises ConfigurationError where the warehouse cannot be reached or is not usable, and BuildError where it fails
     later on.
     """
@@ -130,12 +126,13 @@ def _connection(settings: Settings) -> Iterator[Connection]:
             connection = connect()
         yield connection
     finally:
-        with server.guard():
-            others = connection is not None and _other_sessions(connection)
-            if connection is not None:
+        # Without a connection there is no telling who else has one: the next command will.
+        if connection is not None:
+            with server.guard():
+                others = _other_sessions(connection)
                 connection.close()
-            if server.is_on_demand() and not others:
-                server.stop()
+                if server.is_on_demand() and not others:
+                    server.stop()
 
 
 def runs_on(server: EmbeddedServer) -> bool:
