@@ -90,6 +90,9 @@ class EmbeddedServer:
             return
         if on_demand:
             self._on_demand.touch(mode=0o600)
+        # What a server that was killed left of its socket; its pid file may be cut short.
+        with contextlib.suppress(OSError, IndexError):
+            self._remove_socket_dir(self.socket_dir())
         socket_dir = self._new_socket_dir()
         options = {
             "listen_addresses": "",
