@@ -22,7 +22,7 @@ _ROWS_PER_CHUNK = 500
 def load(warehouse: Warehouse, report: Callable[[str], None]) -> None:
     """Copy WhiteBalloon's SQLite tables into the source schema; where it is on Postgres, only its analyses.
 
-    `report` takes a line for each table, and a warning for an absent optional table or replaced characters.
+    `report` takes a warning for each absent optional table, and for each table with replaced characters.
     Raises ConfigurationError, with the source schema as it was, where a file, a table or a value is not usable.
     """
     settings = warehouse.settings
