@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,14 @@ def any_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     """Each supported PostgreSQL in turn."""
     with start_server(request.param, tmp_path_factory.mktemp("pg")) as running:
         yield running
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait until something comes true, or fail after a minute."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.1)
 
 
 @dataclasses.dataclass

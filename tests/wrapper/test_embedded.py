@@ -4,14 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg2
 import pytest
 
-from tests.wrapper.conftest import Wrapper
+from tests.wrapper.conftest import Wrapper, wait_until
 from tests.wrapper.whiteballoon import WhiteBalloon
 from wrapper.embedded import EmbeddedServer
 
@@ -87,16 +86,14 @@ def test_a_server_that_a_killed_run_left_is_stopped_by_the_next_command(alone: W
     whiteballoon.execute("begin exclusive")
     process = alone.start("load")
     # It waits for WhiteBalloon now, with its connection open.
-    while "run is using" not in (stopping := alone("db", "stop")).stderr:
-        time.sleep(0.1)
-    assert stopping.code == 2
-    assert stopping.stderr == "wrapper: a run is using the embedded Postgres: wait for its end, then stop it\n"
+    refusal = "wrapper: a run is using the embedded Postgres: wait for its end, then stop it\n"
+    wait_until(lambda: alone("db", "stop").stderr == refusal)
+    assert alone("db", "stop").code == 2
     process.kill()
     process.communicate()
     assert alone.succeed("db", "status").stdout == "running\n"
     whiteballoon.execute("rollback")
-    while alone("load").code == 75:
-        time.sleep(0.1)
+    wait_until(lambda: alone("load").code == 0)
     assert alone.succeed("db", "status").stdout == "stopped\n"
 
 
@@ -111,8 +108,7 @@ def test_a_socket_path_that_is_too_long_goes_to_a_private_directory(tmp_path: Pa
         psycopg2.connect(server.url()).close()
         # A server that is killed cannot take its directory along; its successor does.
         os.kill(int((server.data_dir / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
-        while server.is_running():
-            time.sleep(0.1)
+        wait_until(lambda: not server.is_running())
         server.start(on_demand=False)
         second = server.socket_dir()
         assert first != second

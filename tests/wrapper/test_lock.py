@@ -3,14 +3,13 @@
 import json
 import signal
 import subprocess
-import time
 from typing import Any
 
 import psycopg2
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from tests.wrapper.conftest import Wrapper
+from tests.wrapper.conftest import Wrapper, wait_until
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 LOCK = "hashtextextended('signal-profile-snapshots:signal_profiles', 0)"
@@ -24,11 +23,7 @@ def query(warehouse: Connection, sql: str) -> list[tuple[Any, ...]]:
 
 
 def wait_for(warehouse: Connection, condition: str) -> None:
-    for _ in range(300):
-        if query(warehouse, f"select {condition}") == [(True,)]:
-            return
-        time.sleep(0.1)
-    pytest.fail(f"never came true: {condition}")
+    wait_until(lambda: query(warehouse, f"select {condition}") == [(True,)])
 
 
 @pytest.fixture
