@@ -49,7 +49,7 @@ dbt-build: setup $(EXAMPLE)/app.db
 
 lock: setup ## write requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-strip-extras --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' --upgrade \
+		--custom-compile-command 'make lock' --upgrade \
 		--output-file requirements.lock pyproject.toml
 
 clean: ## remove what these commands made (stops the embedded Postgres first)

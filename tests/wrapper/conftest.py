@@ -36,6 +36,13 @@ def any_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         yield running
 
 
+def query(warehouse: Connection, sql: str) -> list[tuple[Any, ...]]:
+    """Run a statement as an analyst would, and return its rows where it has any."""
+    with warehouse.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchall() if cursor.description else []
+
+
 def wait_until(condition: Callable[[], bool]) -> None:
     """Wait until something comes true, or fail after a minute."""
     deadline = time.monotonic() + 60

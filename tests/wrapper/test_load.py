@@ -6,20 +6,13 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from tests.wrapper.conftest import WRAPPER, Wrapper
+from tests.wrapper.conftest import WRAPPER, Wrapper, query
 from tests.wrapper.test_bad_input import one_line
 from tests.wrapper.whiteballoon import WhiteBalloon
-
-
-def query(warehouse: Connection, sql: str) -> list[tuple[Any, ...]]:
-    with warehouse.cursor() as cursor:
-        cursor.execute(sql)
-        return cursor.fetchall()
 
 
 def bodies(warehouse: Connection) -> list[str]:

@@ -9,17 +9,11 @@ import psycopg2
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from tests.wrapper.conftest import Wrapper, wait_until
+from tests.wrapper.conftest import Wrapper, query, wait_until
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 LOCK = "hashtextextended('signal-profile-snapshots:signal_profiles', 0)"
 SLOW_TABLE = "lock table signal_profiles_source.user_attributes in access exclusive mode"
-
-
-def query(warehouse: Connection, sql: str) -> list[tuple[Any, ...]]:
-    with warehouse.cursor() as cursor:
-        cursor.execute(sql)
-        return cursor.fetchall() if cursor.description else []
 
 
 def wait_for(warehouse: Connection, condition: str) -> None:

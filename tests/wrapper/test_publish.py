@@ -2,25 +2,18 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psycopg2
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from tests.wrapper.conftest import Wrapper
+from tests.wrapper.conftest import Wrapper, query
 from tests.wrapper.servers import Server
 from tests.wrapper.test_rows import awkward_whiteballoon
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 SNAPSHOTS = "signal_profiles.signal_profile_snapshots"
 CANDIDATES = "signal_profiles_intermediate.int_snapshot_candidates"
-
-
-def query(warehouse: Connection, sql: str) -> list[tuple[Any, ...]]:
-    with warehouse.cursor() as cursor:
-        cursor.execute(sql)
-        return cursor.fetchall() if cursor.description else []
 
 
 def test_no_selection_publishes_a_part_as_the_whole(

@@ -10,19 +10,13 @@ from typing import Any
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from tests.wrapper.conftest import WRAPPER, Wrapper
+from tests.wrapper.conftest import WRAPPER, Wrapper, query
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 FIELDS = [
     "timestamp", "run_id", "dry_run", "group_slugs", "output_dir", "version", "status", "target_users", "attempted",
     "generated", "skipped", "changed", "unchanged", "removed", "snapshots_digest", "duration_seconds", "error",
 ]  # fmt: skip
-
-
-def query(warehouse: Connection, sql: str) -> list[tuple[Any, ...]]:
-    with warehouse.cursor() as cursor:
-        cursor.execute(sql)
-        return cursor.fetchall()
 
 
 def published(warehouse: Connection) -> dict[tuple[int, str], int]:
