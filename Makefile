@@ -55,4 +55,5 @@ lock: setup ## write requirements.lock anew from pyproject.toml
 clean: ## remove what these commands made (stops the embedded Postgres first)
 	@for dir in storage .test/storage; do \
 		test ! -d $$dir/postgres || $(EXAMPLE_ENV) STORAGE_DIR=$$dir $(BIN)/wrapper db stop || exit; done
-	rm -rf .venv .test .pytest_tmp storage $(EXAMPLE) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+	rm -rf .venv .test .pytest_tmp storage $(EXAMPLE) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* \
+		wrapper/__pycache__ tests/__pycache__ tests/wrapper/__pycache__ examples/__pycache__
