@@ -13,7 +13,12 @@ from tests.wrapper.conftest import Wrapper, query, wait_until
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 LOCK = "hashtextextended('signal-profile-snapshots:signal_profiles', 0)"
-SLOW_TABLE = "lock table signal_profiles_source.user_attributes in access exclusive mode"
+# What dbt replaces when it builds the first model, there before the run and locked.
+IN_THE_WAY = """
+create schema signal_profiles_intermediate;
+create table signal_profiles_intermediate.int_memberships ();
+"""
+LOCKED = "lock table signal_profiles_intermediate.int_memberships in access exclusive mode"
 
 
 def wait_for(warehouse: Connection, condition: str) -> None:
@@ -28,12 +33,13 @@ def one_member(whiteballoon: WhiteBalloon) -> WhiteBalloon:
 
 
 def stuck_in_dbt(wrapper: Wrapper, warehouse: Connection, blocker: Connection) -> "subprocess.Popen[str]":
-    """Start a run and hold it where dbt reads the memberships."""
+    """Start a run and hold it where dbt puts the memberships in place."""
+    query(warehouse, IN_THE_WAY)
+    query(blocker, LOCKED)
     process = wrapper.start("snapshot", "--all", "--json")
-    wait_for(warehouse, "to_regclass('signal_profiles_source.comment_llm_analyses') is not null")
-    with blocker.cursor() as cursor:
-        cursor.execute(SLOW_TABLE)
-    wait_for(warehouse, "count(*) > 0 from pg_stat_activity where wait_event_type = 'Lock' and query like '%int_memb%'")
+    stuck = "count(*) > 0 from pg_stat_activity where wait_event_type = 'Lock' and query like '%int_memb%'"
+    wait_until(lambda: process.poll() is not None or query(warehouse, f"select {stuck}") == [(True,)])
+    assert process.poll() is None, process.communicate()
     return process
 
 
@@ -92,7 +98,7 @@ def test_a_killed_run_leaves_no_lock_and_no_statement_behind(
     process.kill()
     process.communicate()
     # The blocked statement ends by itself, although what it waits for is still locked.
-    wait_for(warehouse, "count(*) = 0 from pg_stat_activity where query like '%int_memb%' and pid <> pg_backend_pid()")
+    wait_for(warehouse, "count(*) = 0 from pg_stat_activity where wait_event_type = 'Lock'")
     blocker.rollback()
     assert wrapper.snapshot("--all")["changed"] == 1
 
