@@ -9,10 +9,10 @@ EXAMPLE := examples/data
 EXAMPLE_ENV := DATABASE_URL=sqlite:///$(EXAMPLE)/app.db COMMENT_INSIGHTS_DB=$(EXAMPLE)/comment_llm_insights.db \
 	STORAGE_DIR=storage WAREHOUSE_URL= WAREHOUSE_SCHEMA=signal_profiles PROFILE_SIGNAL_GLAZE=on STATSD_HOST=
 
-.PHONY: help setup snapshot test lint unit dbt-build lock clean
+.PHONY: help setup snapshot test lint unit test-faults dbt-build lock clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.installed ## install everything into .venv, from the lock file
 
@@ -41,6 +41,9 @@ lint: setup
 
 unit: setup
 	$(BIN)/python -m pytest
+
+test-faults: setup ## attack the promises of docs/reliability.md at full length (an hour or more)
+	$(BIN)/python -m pytest tests/wrapper/faults --full --no-cov
 
 # Its own warehouse below .test, so that testing never touches the one `make snapshot` made.
 dbt-build: setup $(EXAMPLE)/app.db

@@ -22,6 +22,23 @@ WRAPPER = Path(sys.executable).with_name("wrapper")
 _numbers = itertools.count()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="attack at full length, as `make test-faults` does")
+
+
+@pytest.fixture(scope="session")
+def amount(pytestconfig: pytest.Config) -> Callable[[int, int], int]:
+    """How much of an attack is tried: the first number in `make test`, the second in `make test-faults`."""
+    return lambda short, full: full if pytestconfig.getoption("full") else short
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests recorded with record_property: the figures of docs/reliability.md."""
+    for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{report.nodeid}: {name}: {value}")
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The PostgreSQL 18 of the wheel, as the embedded warehouse sets it up."""
