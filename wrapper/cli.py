@@ -3,13 +3,13 @@
 import contextlib
 import json
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from wrapper import interrupts
 from wrapper.errors import ExitCode, WrapperError
 
 _USERS = click.option("--user", "users", type=int, multiple=True, metavar="ID", help="Only this user; may repeat.")
@@ -58,6 +58,8 @@ def snapshot(
     """Load, build, test and publish snapshots, then hash and log them."""
     if everybody == bool(users):
         raise click.UsageError("give either --all or --user ID")
+    # Until the run can be logged as interrupted.
+    interrupts.hold()
     from wrapper.run import Listener, Request, run_snapshot
 
     if output_dir is not None and not str(output_dir).strip("."):
@@ -177,10 +179,7 @@ def main() -> None:
     # What libpq would read belongs to other programs; the settings are README.md's.
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        # nohup ignores SIGHUP, and so do we then.
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, _interrupt)
+    interrupts.install()
     try:
         # Not cli.main(), which would print to stderr on its own.
         with cli.make_context("wrapper", sys.argv[1:]) as context:
@@ -206,10 +205,6 @@ def main() -> None:
         # Python would say so once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
-
-
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _fail(message: str, code: ExitCode) -> ExitCode:

@@ -35,7 +35,8 @@ def build_arguments(dry_run: bool) -> list[str]:
     """Return dbt's arguments for a run: no tests of the project's own code, and in a dry run nothing is published."""
     excluded = ["path:tests/macros", *(["path:models/marts"] if dry_run else [])]
     return [
-        *("--quiet", "--log-level", "none", "build"),
+        # Nobody reads the artifacts, and a disk without room for them must not fail a run that has published.
+        *("--quiet", "--log-level", "none", "--no-write-json", "build"),
         *("--exclude-resource-type", "unit_test"),
         *("--exclude", *excluded),
     ]
@@ -51,18 +52,19 @@ def build(settings: Settings, scope: Scope, dry_run: bool, on_progress: Callable
 
     Raises BuildError with one line where a model or a data test failed, and KeyboardInterrupt on Ctrl-C.
     """
-    done, total = 0, 0
+    done, total, published = 0, 0, False
     # dbt calls back from each of its threads.
     counting = threading.Lock()
 
     def on_event(event: Any) -> None:
-        nonlocal done, total
+        nonlocal done, total, published
         # A callback that raises would fail its node without a word.
         with contextlib.suppress(Exception), counting:
             if event.info.name == "ConcurrencyLine":
                 total = event.data.node_count
             elif event.info.name == "NodeFinished" and event.data.node_info.materialized != "ephemeral":
                 done += 1
+                published |= event.data.node_info.unique_id == PUBLISHED and event.data.run_result.status == "success"
                 on_progress(Progress(done, total))
 
     outcome = _invoke(
@@ -73,7 +75,8 @@ def build(settings: Settings, scope: Scope, dry_run: bool, on_progress: Callable
         if result.status not in {*_PASSED, "skipped"}:
             raise BuildError(f"{_failure(result)}; the published snapshots are as they were")
     if outcome.exception is not None:
-        raise BuildError(f"dbt did not complete: {_one_line(str(outcome.exception))}") from outcome.exception
+        so_far = "the snapshots are published, but " if published else ""
+        raise BuildError(f"{so_far}dbt did not complete: {_one_line(str(outcome.exception))}") from outcome.exception
     # dbt counts a selection that matches nothing as a success.
     target = CANDIDATE if dry_run else PUBLISHED
     if not any(result.node.unique_id == target and result.status in _PASSED for result in results):

@@ -91,7 +91,7 @@ class EmbeddedServer:
         if on_demand:
             self._on_demand.touch(mode=0o600)
         # What a server that was killed left of its socket; its pid file may be cut short.
-        with contextlib.suppress(OSError, IndexError):
+        with contextlib.suppress(ConfigurationError):
             self._remove_socket_dir(self.socket_dir())
         socket_dir = self._new_socket_dir()
         options = {
@@ -115,9 +115,12 @@ class EmbeddedServer:
 
     def stop(self) -> None:
         """Stop the server, ending its sessions; nothing happens where it does not run."""
+        try:
+            socket_dir = self.socket_dir()
+        except ConfigurationError:
+            return
         if not self.is_running():
             return
-        socket_dir = self.socket_dir()
         done = self._run("pg_ctl", "stop", "-w", "-t", _START_SECONDS, "-m", "fast", "-D", self.data_dir.name)
         if done.returncode:
             raise ConfigurationError(f"the embedded Postgres does not stop: see {self.log}")
@@ -125,8 +128,14 @@ class EmbeddedServer:
         self._remove_socket_dir(socket_dir)
 
     def socket_dir(self) -> Path:
-        """Return the folder of the running server's socket, from the fifth line of its pid file."""
-        return Path((self.data_dir / "postmaster.pid").read_text().splitlines()[4])
+        """Return the folder of the running server's socket, from the fifth line of its pid file.
+
+        Raises ConfigurationError where none runs.
+        """
+        try:
+            return Path((self.data_dir / "postmaster.pid").read_text().splitlines()[4])
+        except (OSError, IndexError) as error:
+            raise ConfigurationError(f"the embedded Postgres does not run: see {self.log}") from error
 
     def parameters(self) -> dict[str, str]:
         """Return libpq's connection parameters of the running server."""

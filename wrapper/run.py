@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg2
 
-from wrapper import dbt_client, output_files, published, statsd
+from wrapper import dbt_client, interrupts, output_files, published, statsd
 from wrapper.errors import BuildError, WrapperError
 from wrapper.load import load
 from wrapper.run_log import Entry, RunLog
@@ -55,12 +55,14 @@ def run_snapshot(request: Request, listener: Listener) -> Entry:
         version=importlib.metadata.version("signal-profile-snapshots"),
     )
     try:
-        settings = read_settings()
-        if not settings.enabled and not request.dry_run:
-            entry.status = "disabled"
-            listener.line("PROFILE_SIGNAL_GLAZE is off, so nothing was done: set it to 1 to let runs publish")
-        else:
-            _run(settings, request, entry, listener)
+        # Once a run has ended, or failed, no interrupt can keep it from being logged as just that.
+        with interrupts.let_in():
+            settings = read_settings()
+            if not settings.enabled and not request.dry_run:
+                entry.status = "disabled"
+                listener.line("PROFILE_SIGNAL_GLAZE is off, so nothing was done: set it to 1 to let runs publish")
+            else:
+                _run(settings, request, entry, listener)
     except WrapperError as error:
         entry.status, entry.error = error.status, str(error)
         raise

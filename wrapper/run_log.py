@@ -64,8 +64,9 @@ class RunLog:
             with os.fdopen(os.dup(self._descriptor), "ab") as file:
                 file.write((b"\n" if torn else b"") + entry.to_json().encode() + b"\n")
         except OSError as error:
+            ended = repr(entry.status) if entry.error is None else f"{entry.status!r} ({entry.error})"
             raise ConfigurationError(
-                f"STORAGE_DIR: the run ended with {entry.status!r}, but {NAME} cannot be written: {error.strerror}"
+                f"STORAGE_DIR: the run ended with {ended}, but {NAME} cannot be written: {error.strerror}"
             ) from error
         finally:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)

@@ -6,6 +6,7 @@ import json
 import re
 import sqlite3
 import stat
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from wrapper.project import SourceColumn, SourceTable
 
 # How long to wait for WhiteBalloon to finish a commit that keeps readers out.
 _BUSY_SECONDS = 30
+_BUSY_POLL_SECONDS = 0.05
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 _NULL: Final = r"\N"
 _COPY_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
@@ -112,17 +114,28 @@ def open_sqlite(setting: str, path: Path) -> Iterator[SqliteSource]:
         raise ConfigurationError(f"{setting}: {path} cannot be read: {error.strerror}") from error
     decoder = _Decoder()
     try:
-        connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS, isolation_level=None
-        )
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0, isolation_level=None)
         with contextlib.closing(connection):
             connection.text_factory = decoder
-            # The first read after `begin` fixes what all later ones see.
-            connection.execute("begin")
-            connection.execute("select count(*) from sqlite_master").fetchone()
+            _begin(connection)
             yield SqliteSource(setting, path, connection, decoder)
     except sqlite3.Error as error:
         raise ConfigurationError(f"{setting}: {path}: {_explain(path, error)}") from error
+
+
+def _begin(connection: sqlite3.Connection) -> None:
+    connection.execute("begin")
+    # SQLite's own way to wait for a lock cannot be interrupted.
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            # The first read after `begin` fixes what all later ones see.
+            connection.execute("select count(*) from sqlite_master").fetchone()
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                raise
+        time.sleep(_BUSY_POLL_SECONDS)
 
 
 def _explain(path: Path, error: sqlite3.Error) -> str:

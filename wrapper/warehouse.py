@@ -8,15 +8,16 @@ from collections.abc import Iterator
 import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
+from wrapper import interrupts
 from wrapper.embedded import EmbeddedServer
 from wrapper.errors import BuildError, ConfigurationError, LockedError
 from wrapper.settings import Settings
 
 # client_connection_check_interval ends a killed run's statements; the lock's connection idles while dbt works.
 # Somebody's open transaction on one of our tables must not hold a run for ever.
-_SESSION_OPTIONS = (
-    "-c client_connection_check_interval=1000 -c idle_session_timeout=0 -c lock_timeout=60000 -c timezone=UTC"
-)
+_SESSION_OPTIONS = "-c client_connection_check_interval=1000 -c idle_session_timeout=0 -c lock_timeout=60000"
+# After those of a URL, which may well have another lock_timeout, but may not move timestamps.
+_FIXED_OPTIONS = "-c timezone=UTC"
 _APPLICATION = "signal-profile-snapshots"
 _OLDEST_VERSION = 150000
 # libpq's variables are PG and the parameter without underscores, but for these.
@@ -77,9 +78,11 @@ def connect() -> Connection:
     Raises ConfigurationError with the first line of what libpq says.
     """
     try:
-        return psycopg2.connect("", application_name=_APPLICATION)
+        connection = interrupts.wait_for(lambda: psycopg2.connect("", application_name=_APPLICATION))
     except (psycopg2.OperationalError, UnicodeError) as error:
         raise ConfigurationError(f"the warehouse cannot be reached, see WAREHOUSE_URL: {first_line(error)}") from error
+    interrupts.end_statements_of(connection)
+    return connection
 
 
 def first_line(error: BaseException) -> str:
@@ -129,9 +132,9 @@ def _connection(settings: Settings) -> Iterator[Connection]:
         # Without a connection there is no telling who else has one: the next command will.
         if connection is not None:
             with server.guard():
-                others = _other_sessions(connection)
+                own_session = connection.info.backend_pid
                 connection.close()
-                if server.is_on_demand() and not others:
+                if server.is_on_demand() and not _anybody_on(server, but=own_session):
                     server.stop()
 
 
@@ -149,15 +152,24 @@ def runs_on(server: EmbeddedServer) -> bool:
 
 
 def _set_variables(parameters: dict[str, str]) -> None:
-    options = " ".join(filter(None, [parameters.get("options"), _SESSION_OPTIONS]))
+    options = " ".join(filter(None, [_SESSION_OPTIONS, parameters.get("options"), _FIXED_OPTIONS]))
     for key, value in {**parameters, "options": options}.items():
         os.environ[_VARIABLES.get(key, "PG" + key.upper().replace("_", ""))] = value
 
 
-def _other_sessions(connection: Connection) -> bool:
-    with contextlib.suppress(psycopg2.Error), connection, connection.cursor() as cursor:
+def _anybody_on(server: EmbeddedServer, but: int) -> bool:
+    # On a connection of its own: the run's may have been ended from outside, or by an interrupt.
+    with (
+        contextlib.suppress(psycopg2.Error, ConfigurationError),
+        contextlib.closing(psycopg2.connect(server.url())) as connection,
+        connection.cursor() as cursor,
+    ):
         cursor.execute(
-            "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
+            """
+            select count(*) from pg_stat_activity
+            where backend_type = 'client backend' and pid not in (pg_backend_pid(), %s)
+            """,
+            (but,),
         )
         row = cursor.fetchone()
         return bool(row and row[0])

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,23 +84,31 @@ class Wrapper:
     cwd: Path
     environ: dict[str, str]
 
-    def start(self, *arguments: str, stderr: int = subprocess.PIPE, **environ: str) -> "subprocess.Popen[str]":
-        """Start it and leave it running."""
+    def start(
+        self,
+        *arguments: str,
+        prefix: Sequence[str] = (),
+        stderr: int = subprocess.PIPE,
+        start_new_session: bool = False,
+        **environ: str,
+    ) -> "subprocess.Popen[str]":
+        """Start it, by way of the command `prefix`, and leave it running; as leader of a process group if so asked."""
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "CI") if name in os.environ}
         covered = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
         return subprocess.Popen(
-            [WRAPPER, *arguments],
+            [*prefix, WRAPPER, *arguments],
             cwd=self.cwd,
             env={**inherited, **covered, **self.environ, **environ},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
+            start_new_session=start_new_session,
         )
 
     def __call__(self, *arguments: str, **environ: str) -> Result:
         """Run it to its end."""
-        process = self.start(*arguments, stderr=subprocess.PIPE, **environ)
+        process = self.start(*arguments, prefix=(), stderr=subprocess.PIPE, start_new_session=False, **environ)
         stdout, stderr = process.communicate(timeout=180)
         return Result(process.returncode, stdout, stderr)
 

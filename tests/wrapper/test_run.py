@@ -237,8 +237,8 @@ def test_a_full_disk_is_one_line(wrapper: Wrapper, two_groups: WhiteBalloon) -> 
     result = wrapper("snapshot", "--user", "99")
     assert result.code == 2
     assert result.stderr == (
-        "wrapper: STORAGE_DIR: the run ended with 'failed', but signal_profile_snapshot.log cannot be written: "
-        "No space left on device\n"
+        "wrapper: STORAGE_DIR: the run ended with 'failed' (--user 99 has neither a membership nor a published "
+        "snapshot), but signal_profile_snapshot.log cannot be written: No space left on device\n"
     )
     (storage / "signal_profile_snapshot.log").unlink()
     with Path("/dev/full").open("w") as full:

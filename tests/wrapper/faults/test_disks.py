@@ -1,0 +1,143 @@
+"""Disks that are full: small ones of their own, in a mount namespace, below each place that a run writes to."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.wrapper.conftest import Result, Wrapper
+from tests.wrapper.test_rows import awkward_whiteballoon
+from tests.wrapper.whiteballoon import WhiteBalloon
+
+_NAMESPACE = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
+
+
+class SmallDisk:
+    """A disk of some megabytes at a folder that only this one's commands see."""
+
+    def __init__(self, folder: Path, megabytes: int) -> None:
+        folder.mkdir()
+        mount = f'mount -t tmpfs -o size={megabytes}m none "$0" && echo mounted && exec sleep 600'
+        self.holder = subprocess.Popen(
+            [*_NAMESPACE, "sh", "-c", mount, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        assert self.holder.stdout is not None
+        if self.holder.stdout.readline() != "mounted\n":
+            pytest.skip("a file system cannot be mounted here: run as root, or where user namespaces are allowed")
+        # The same folder from outside.
+        self.path = Path(f"/proc/{self.holder.pid}/root{folder}")
+
+    def run(self, wrapper: Wrapper, *arguments: str) -> Result:
+        """Run the wrapper where it sees the disk."""
+        users = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
+        enter = ["nsenter", "--target", str(self.holder.pid), "--mount", *users]
+        # Its working directory is to be looked up in there.
+        process = wrapper.start(*arguments, prefix=[*enter, "sh", "-c", 'cd "$0" && exec "$@"', str(wrapper.cwd)])
+        stdout, stderr = process.communicate(timeout=180)
+        return Result(process.returncode, stdout, stderr)
+
+    def fill(self) -> None:
+        """Leave no room."""
+        with (self.path / "filler").open("wb", buffering=0) as file:
+            size = 2**20
+            while size:
+                try:
+                    file.write(bytes(size))
+                except OSError:
+                    size //= 2
+
+    def clear(self) -> None:
+        """Make room again."""
+        (self.path / "filler").unlink()
+
+
+@pytest.fixture
+def disks() -> Iterator[list[SmallDisk]]:
+    """The disks of a test, which are gone with the process that holds their namespace."""
+    made: list[SmallDisk] = []
+    yield made
+    for disk in made:
+        disk.holder.kill()
+        disk.holder.communicate()
+
+
+def run(disk: SmallDisk, wrapper: Wrapper, *arguments: str) -> str:
+    """Run the wrapper on the disk to a good end, and return what it printed."""
+    result = disk.run(wrapper, *arguments)
+    assert result.code == 0, result.stderr
+    return result.stdout
+
+
+def test_a_full_disk_under_the_warehouse(wrapper: Wrapper, whiteballoon: WhiteBalloon, disks: list[SmallDisk]) -> None:
+    awkward_whiteballoon(whiteballoon)
+    disk = SmallDisk(wrapper.cwd / "small", 300)
+    disks.append(disk)
+    of_server = Wrapper(wrapper.cwd, {"STORAGE_DIR": "small"})
+    wrapper.environ["WAREHOUSE_URL"] = run(disk, of_server, "db", "start").strip()
+    run(disk, wrapper, "snapshot", "--all")
+    before = run(disk, wrapper, "export")
+    disk.fill()
+    whiteballoon.comment(1, "x" * 50_000_000)
+    result = disk.run(wrapper, "snapshot", "--all")
+    assert result.code in {1, 2}
+    assert result.stderr.startswith("wrapper: the warehouse ")
+    assert len(result.stderr.splitlines()) == 1
+    assert wrapper.log()[-1]["status"] == "failed"
+    disk.clear()
+    # A server without room for its own log stops; started again, it recovers.
+    run(disk, of_server, "db", "start")
+    assert run(disk, wrapper, "export") == before
+    assert json.loads(run(disk, wrapper, "snapshot", "--all", "--json"))["generated"] == 10
+    run(disk, of_server, "db", "stop")
+
+
+def test_a_full_disk_under_the_storage_directory(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, disks: list[SmallDisk]
+) -> None:
+    awkward_whiteballoon(whiteballoon)
+    disk = SmallDisk(wrapper.cwd / "storage", 60)
+    disks.append(disk)
+    run(disk, wrapper, "snapshot", "--all")
+    before = run(disk, wrapper, "export")
+    # To the end of a page, in which the next line would find room on a disk that has none.
+    log = disk.path / "signal_profile_snapshot.log"
+    with log.open("a") as file:
+        file.write("\n".rjust(-log.stat().st_size % 4096))
+    disk.fill()
+    whiteballoon.comment(1, "one more")
+    result = disk.run(wrapper, "snapshot", "--all", "--json")
+    assert result.code == 2
+    line = result.stderr.splitlines()[-1]
+    assert line.startswith("wrapper: STORAGE_DIR: the run ended with ")
+    assert line.endswith("but signal_profile_snapshot.log cannot be written: No space left on device")
+    assert "Traceback" not in result.stderr
+    # What it said of the rows is what they are.
+    entry = json.loads(result.stdout)
+    assert (run(disk, wrapper, "export") == before) == (entry["status"] == "failed")
+    disk.clear()
+    assert json.loads(run(disk, wrapper, "snapshot", "--all", "--json"))["generated"] == 10
+
+
+def test_a_full_disk_under_the_output_directory(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, disks: list[SmallDisk]
+) -> None:
+    awkward_whiteballoon(whiteballoon)
+    disk = SmallDisk(wrapper.cwd / "out", 1)
+    disks.append(disk)
+    run(disk, wrapper, "snapshot", "--all", "--output-dir", "out")
+    disk.fill()
+    for user in range(1, 4):
+        whiteballoon.comment(user, "one more")
+    result = disk.run(wrapper, "snapshot", "--all", "--output-dir", "out")
+    assert result.code == 2
+    assert result.stderr.startswith("wrapper: the snapshots are published, but --output-dir lacks ")
+    entry = wrapper.log()[-1]
+    assert (entry["status"], f"wrapper: {entry['error']}\n") == ("failed", result.stderr)
+    disk.clear()
+    assert json.loads(run(disk, wrapper, "snapshot", "--all", "--json", "--output-dir", "out"))["changed"] == 0
+    payloads = sorted(json.dumps(json.loads(path.read_text()), sort_keys=True) for path in disk.path.iterdir())
+    lines = run(disk, wrapper, "export").splitlines()
+    assert payloads == sorted(json.dumps(json.loads(line)["snapshot"], sort_keys=True) for line in lines)

@@ -1,0 +1,58 @@
+"""Somebody's open transaction on a table that a run needs, and a server that gives statements little time."""
+
+from collections.abc import Iterator
+
+import psycopg2
+import pytest
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+
+from tests.wrapper.conftest import Wrapper, query
+from tests.wrapper.test_rows import awkward_whiteballoon
+from tests.wrapper.whiteballoon import WhiteBalloon
+
+LOCKED_OUT = "canceling statement due to lock timeout"
+TIMED_OUT = "canceling statement due to statement timeout"
+
+
+@pytest.fixture
+def blocker(wrapper: Wrapper) -> Iterator[Connection]:
+    connection = psycopg2.connect(wrapper.environ["WAREHOUSE_URL"])
+    yield connection
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("table", "code", "begins", "reason"),
+    [
+        ("_source.user_attributes", 2, "the warehouse refused the load: ", LOCKED_OUT),
+        ("_source.user_attributes", 2, "the warehouse refused the load: ", TIMED_OUT),
+        ("_intermediate.int_snapshot_candidates", 1, "Database Error in model int_snapshot_candidates", LOCKED_OUT),
+        (".signal_profile_snapshots", 1, "Database Error in model signal_profile_snapshots", TIMED_OUT),
+        (".signal_profile_snapshot_hashes", 1, "the snapshots are published, but their hashes", LOCKED_OUT),
+    ],
+)
+def test_a_table_that_stays_locked(
+    wrapper: Wrapper,
+    whiteballoon: WhiteBalloon,
+    warehouse: Connection,
+    blocker: Connection,
+    table: str,
+    code: int,
+    begins: str,
+    reason: str,
+) -> None:
+    awkward_whiteballoon(whiteballoon)
+    wrapper.snapshot("--all")
+    rows = "select * from signal_profiles.signal_profile_snapshots order by user_id, group_slug"
+    before = query(warehouse, rows)
+    query(blocker, f"lock table signal_profiles{table} in share row exclusive mode")
+    setting = "lock_timeout" if reason == LOCKED_OUT else "statement_timeout"
+    limited = f"{wrapper.environ['WAREHOUSE_URL']}&options=-c%20{setting}%3D2000"
+    result = wrapper("snapshot", "--all", WAREHOUSE_URL=limited)
+    line = result.stderr.splitlines()[-1]
+    assert (result.code, line.startswith(f"wrapper: {begins}"), reason in line) == (code, True, True), line
+    entry = wrapper.log()[-1]
+    assert (entry["status"], f"wrapper: {entry['error']}") == ("failed", line)
+    assert query(warehouse, rows) == before
+    blocker.rollback()
+    assert wrapper.snapshot("--all")["unchanged"] == 10
