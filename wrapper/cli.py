@@ -199,6 +199,7 @@ def main() -> None:
         code = _fail("interrupted", ExitCode.INTERRUPTED)
     except OSError as error:
         code = _fail(f"{error.filename or 'standard output'}: {error.strerror}", ExitCode.USAGE)
+    interrupts.ignore()
     try:
         sys.stdout.flush()
     except OSError:

@@ -21,6 +21,9 @@ _held = False
 _came = False
 
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 def install() -> None:
     """Handle the three signals from now on; nohup ignores SIGHUP, and so do we then."""
     # Python's handlers do not run while its main thread waits in C; this pipe gets a byte all the same.
@@ -28,7 +31,7 @@ def install() -> None:
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     threading.Thread(target=_cancel_statements, args=(reader,), daemon=True).start()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in _SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _interrupt)
 
@@ -53,6 +56,12 @@ def let_in() -> Iterator[None]:
         yield
     finally:
         hold()
+
+
+def ignore() -> None:
+    """Let no signal change an exit code that is decided, which Python's default handlers would do as it ends."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def end_statements_of(connection: _Cancellable) -> None:

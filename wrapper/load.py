@@ -30,11 +30,13 @@ def load(warehouse: Warehouse, report: Callable[[str], None]) -> None:
     own = [table for table in tables if table.source != _ANALYSES_SOURCE]
     analyses = [table for table in tables if table.source == _ANALYSES_SOURCE]
     try:
+        if settings.sqlite_path is None:
+            # A transaction of its own: WhiteBalloon's migrations need not wait until its analyses are loaded.
+            with warehouse.connection as connection, connection.cursor() as cursor:
+                _check_in_place(cursor, settings, own, report)
         with warehouse.connection as connection, connection.cursor() as cursor:
             _create_schema(cursor, settings.source_schema)
-            if settings.sqlite_path is None:
-                _check_in_place(cursor, settings, own, report)
-            else:
+            if settings.sqlite_path is not None:
                 with open_sqlite("DATABASE_URL", settings.sqlite_path) as source:
                     _copy_tables(cursor, settings, source, own, report)
             if os.path.lexists(settings.analyses_path):

@@ -26,6 +26,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="attack at full length, as `make test-faults` does")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the attacks marked `full` to `make test-faults`, which has others of their kind in `make test`."""
+    if not config.getoption("full"):
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("full")])
+        items[:] = [item for item in items if not item.get_closest_marker("full")]
+
+
 @pytest.fixture(scope="session")
 def amount(pytestconfig: pytest.Config) -> Callable[[int, int], int]:
     """How much of an attack is tried: the first number in `make test`, the second in `make test-faults`."""

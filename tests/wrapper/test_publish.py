@@ -39,17 +39,6 @@ def test_no_selection_publishes_a_part_as_the_whole(
         assert query(warehouse, f"select * from {SNAPSHOTS} order by user_id, group_slug") == before
 
 
-def test_analysts_views_survive_runs_and_full_refreshes(
-    wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
-) -> None:
-    awkward_whiteballoon(whiteballoon)
-    wrapper.snapshot("--all")
-    query(warehouse, f"create view public.analysts as select count(*) as snapshots from {SNAPSHOTS}")
-    wrapper.snapshot("--all")
-    wrapper.succeed("dbt", "build", "--full-refresh", "--exclude-resource-type", "unit_test")
-    assert query(warehouse, "select snapshots from public.analysts") == [(10,)]
-
-
 def test_hashes_follow_the_published_rows_whatever_happened_to_them(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
 ) -> None:

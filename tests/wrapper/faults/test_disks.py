@@ -71,6 +71,7 @@ def run(disk: SmallDisk, wrapper: Wrapper, *arguments: str) -> str:
     return result.stdout
 
 
+@pytest.mark.full
 def test_a_full_disk_under_the_warehouse(wrapper: Wrapper, whiteballoon: WhiteBalloon, disks: list[SmallDisk]) -> None:
     awkward_whiteballoon(whiteballoon)
     disk = SmallDisk(wrapper.cwd / "small", 300)
@@ -121,6 +122,7 @@ def test_a_full_disk_under_the_storage_directory(
     assert json.loads(run(disk, wrapper, "snapshot", "--all", "--json"))["generated"] == 10
 
 
+@pytest.mark.full
 def test_a_full_disk_under_the_output_directory(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, disks: list[SmallDisk]
 ) -> None:

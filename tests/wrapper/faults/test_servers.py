@@ -48,6 +48,7 @@ def own_server(tmp_path: Path) -> Iterator[Server]:
         yield running
 
 
+@pytest.mark.full
 def test_an_external_server_that_goes_away(
     own_server: Server,
     wrapper: Wrapper,

@@ -1,6 +1,7 @@
 """Somebody's open transaction on a table that a run needs, and a server that gives statements little time."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import psycopg2
 import pytest
@@ -12,6 +13,7 @@ from tests.wrapper.whiteballoon import WhiteBalloon
 
 LOCKED_OUT = "canceling statement due to lock timeout"
 TIMED_OUT = "canceling statement due to statement timeout"
+full = partial(pytest.param, marks=pytest.mark.full)
 
 
 @pytest.fixture
@@ -24,11 +26,11 @@ def blocker(wrapper: Wrapper) -> Iterator[Connection]:
 @pytest.mark.parametrize(
     ("table", "code", "begins", "reason"),
     [
-        ("_source.user_attributes", 2, "the warehouse refused the load: ", LOCKED_OUT),
+        full("_source.user_attributes", 2, "the warehouse refused the load: ", LOCKED_OUT),
         ("_source.user_attributes", 2, "the warehouse refused the load: ", TIMED_OUT),
         ("_intermediate.int_snapshot_candidates", 1, "Database Error in model int_snapshot_candidates", LOCKED_OUT),
-        (".signal_profile_snapshots", 1, "Database Error in model signal_profile_snapshots", TIMED_OUT),
-        (".signal_profile_snapshot_hashes", 1, "the snapshots are published, but their hashes", LOCKED_OUT),
+        full(".signal_profile_snapshots", 1, "Database Error in model signal_profile_snapshots", TIMED_OUT),
+        full(".signal_profile_snapshot_hashes", 1, "the snapshots are published, but their hashes", LOCKED_OUT),
     ],
 )
 def test_a_table_that_stays_locked(
