@@ -25,7 +25,8 @@ _TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?",
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 # Every JSON reader has a limit, and Python's differs by version; labels of a deeper text are nothing anybody meant.
 _DEEPEST = 500
-_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# A string without its end goes on to that of the text: to look again inside it would cost quadratic time.
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 # Byte 18 of a SQLite file is its write version, which is 2 in WAL mode.
 _WRITE_VERSION_OFFSET, _WAL = 18, 2
 

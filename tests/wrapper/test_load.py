@@ -70,6 +70,8 @@ def test_what_postgres_cannot_hold_is_replaced_and_counted(
         (f'["a", {"[" * 499}{"]" * 499}]', ["a", None]),
         (f'["a", {"[" * 500}{"]" * 500}]', []),
         (json.dumps(["[" * 1000]), ["[" * 1000]),
+        ('["' + "[" * 1000, None),
+        ("[" * 501 + '"' + '\\"' * 500_000, []),
         ('["a",]', None),
         ("['a']", None),
         ("[NaN]", None),
