@@ -1,6 +1,7 @@
 """SQL of the dbt project's macros, compiled by dbt itself and run on a list of texts."""
 
 import os
+import re
 from pathlib import Path
 
 import psycopg2
@@ -22,6 +23,13 @@ def compile_sql(inline: str, target_path: Path, url: str) -> str:
     assert result.success, result.exception
     compiled: str = result.result.results[0].node.compiled_code
     return compiled
+
+
+def compile_models(names: list[str], target_path: Path, url: str) -> dict[str, str]:
+    """Return the SQL of these intermediate models, each ref to a model being one to a temporary table of its name."""
+    sources = [(PROJECT_DIR / "models" / "intermediate" / f"{name}.sql").read_text() for name in names]
+    inline = "\n;\n".join(re.sub(r"\{\{ ref\('(\w+)'\) \}\}", r"pg_temp.\1", source) for source in sources)
+    return dict(zip(names, compile_sql(inline, target_path, url).split("\n;\n"), strict=True))
 
 
 def run_on_texts(url: str, sql: str, texts: list[str]) -> list[tuple[object, ...]]:

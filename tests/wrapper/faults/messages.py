@@ -1,0 +1,89 @@
+"""The project's own models over a list of bodies: the SQL that dbt compiles, on stand-ins of the tables it reads."""
+
+import csv
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from psycopg2.extras import execute_values
+
+from tests.wrapper.compiled import compile_models
+from wrapper.project import PROJECT_DIR
+
+_MODELS = ["int_link_stats", "int_reactions", "int_attachments", "int_tag_stats"]
+_STAND_INS = """
+create temporary table int_messages (
+    user_id bigint, group_slug text, comment_id bigint, created_at timestamp, body text collate "C"
+);
+create temporary table stg_whiteballoon__comment_llm_analyses (
+    comment_id bigint, resource_tags text collate "C", resource_tags_json jsonb, request_tags text collate "C",
+    request_tags_json jsonb, tags text collate "C", tags_json jsonb
+);
+create temporary table attachment_kinds (extension text, kind text);
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Parsed:
+    """What one body holds: (url, domain, count) by first appearance, and counts by emoji and by kind."""
+
+    links: list[tuple[str, str, int]]
+    reactions: dict[str, int]
+    attachments: dict[str, int]
+
+
+class Messages:
+    """A database that reads bodies and tag texts by the models, each body as the one message of a member."""
+
+    def __init__(self, url: str, target_path: Path) -> None:
+        self._sql = compile_models(_MODELS, target_path, url)
+        self._connection = psycopg2.connect(url)
+        self._connection.autocommit = True
+        self.cursor = self._connection.cursor()
+        self.cursor.execute(_STAND_INS)
+        with (PROJECT_DIR / "seeds" / "attachment_kinds.csv").open() as file:
+            kinds = [(row["extension"], row["kind"]) for row in csv.DictReader(file)]
+        execute_values(self.cursor, "insert into attachment_kinds values %s", kinds)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def fill(self, bodies: list[str], tags: list[str] | None = None) -> None:
+        """Put the bodies, and tag texts that are no JSON arrays, where the models read them."""
+        self.cursor.execute("truncate int_messages, stg_whiteballoon__comment_llm_analyses")
+        execute_values(
+            self.cursor,
+            "insert into int_messages values %s",
+            [(position, "g", position, "2024-01-01", body) for position, body in enumerate(bodies)],
+        )
+        execute_values(
+            self.cursor,
+            "insert into stg_whiteballoon__comment_llm_analyses (comment_id, tags) values %s",
+            list(enumerate(tags or [None] * len(bodies))),
+        )
+
+    def run(self, model: str, columns: str) -> list[tuple[Any, ...]]:
+        """Return the member and these columns of a model's rows, ordered by the columns."""
+        self.cursor.execute(f"select user_id, {columns} from ({self._sql[model]}) as rows order by {columns}")
+        return self.cursor.fetchall()
+
+    def seconds(self) -> float:
+        """Return how many seconds it takes to read all that was filled in."""
+        started = time.monotonic()
+        for sql in self._sql.values():
+            self.cursor.execute(f"select count(*) from ({sql}) as rows")
+        return time.monotonic() - started
+
+    def parse(self, bodies: list[str]) -> list[Parsed]:
+        """Return what the models find in each body."""
+        self.fill(bodies)
+        parsed = [Parsed([], {}, {}) for _ in bodies]
+        for position, _, url, domain, count in self.run("int_link_stats", "first_appearance, url, domain, link_count"):
+            parsed[position].links.append((url, domain, count))
+        for position, emoji, count in self.run("int_reactions", "emoji, reaction_count"):
+            parsed[position].reactions[emoji] = count
+        for position, kind, count in self.run("int_attachments", "kind, attachment_count"):
+            parsed[position].attachments[kind] = count
+        return parsed
