@@ -74,7 +74,15 @@ _ATTACHMENTS = joined(
 )
 _LINK = joined(
     st.sampled_from(["http://", "https://", "HTTPS://", "(https://", "x http://", "https://u:p@", "http://www."]),
-    mostly("a.example", "A.Example:80", "b.example:443", "é.example", "a", "a.www.example", "www.a.example:8080", "u@b@c.example"),
+    mostly(
+        "a.example",
+        "A.Example:80",
+        "b.example:443",
+        "é.example",
+        "a.www.example",
+        "www.a.example:8080",
+        "u@b@c.example",
+    ),
     st.sampled_from(["", "/", "/x", "?", "/(y)", "/?", "#"]),
     pieces(*"utm_a=1 UTM_b fbclid= igsh & && = ? # a b=2 utm%5Fc / ' \" ( ) . , é @ http://b.example".split(), most=6),
 )
