@@ -31,6 +31,8 @@ final as (
     from memberships
     where
         group_slug <> ''
+        -- A longer one may not fit the primary key of the published table, and no row would be published.
+        and octet_length(group_slug) <= 2000
         and {{ scope_filter('user_id', 'group_slug') }}
 
 )

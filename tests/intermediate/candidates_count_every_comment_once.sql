@@ -36,6 +36,7 @@ expected as (
             comments.user_id = names.user_id
             and names.id = names.first_id
             and names.group_slug > ''
+            and octet_length(names.group_slug) <= 2000
             and titles.title = regexp_replace(
                 '[Signal] ' || regexp_replace(names.group_name, '^[ \t\n\r\f\v]+', ''), '[ \t\n\r\f\v]+$', ''
             )

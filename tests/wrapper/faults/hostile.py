@@ -4,6 +4,8 @@ Each entry fills a WhiteBalloon with its own user and request, both of one numbe
 """
 
 import dataclasses
+import random
+import string
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -58,6 +60,17 @@ def slug(text: str, stored: str | None = None) -> Entry:
         return {number: [row(number, stored or text, 1, NOON, NOON, [number])]}
 
     return Entry(f"slug {shown(text)}", fill)
+
+
+def long_slug(length: int) -> Entry:
+    """Random, so that Postgres cannot make it fit an index by compressing it."""
+    text = "".join(random.Random(length).choices(string.ascii_letters + string.digits, k=length))
+
+    def fill(wb: WhiteBalloon, number: int) -> Rows:
+        rows = slug(text).fill(wb, number)
+        return rows if length <= 2000 else {number: []}
+
+    return Entry(f"random slug of {length} characters", fill)
 
 
 def group_name(text: str) -> Entry:
@@ -249,6 +262,7 @@ ENTRIES: Sequence[Entry] = [
     ),
     *map(slug, HOSTILE_NAMES),
     slug("nul\0", "nul\ufffd"),
+    *map(long_slug, [2000, 2001, 5000, 1_000_000]),
     *map(group_name, [*HOSTILE_NAMES, "x" * 1_000_000]),
     *map(user_name, ["", *HOSTILE_NAMES]),
     Entry("duplicate titles", duplicate_titles),
