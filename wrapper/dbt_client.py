@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import os
 import threading
@@ -9,12 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import yaml
 
 from wrapper.errors import BuildError, ConfigurationError, ExitCode
 from wrapper.project import PROFILES_DIR, PROJECT_DIR, project_vars
 from wrapper.scope import Scope
 from wrapper.settings import Settings
+from wrapper.warehouse import first_line
 
 PUBLISHED = "model.signal_profiles.signal_profile_snapshots"
 CANDIDATE = "model.signal_profiles.int_snapshot_candidates"
@@ -120,33 +123,47 @@ def _invoke(
         # A flag left in the environment, such as DBT_FULL_REFRESH, is no part of a nightly run.
         for variable in [variable for variable in os.environ if variable.startswith("DBT_")]:
             del os.environ[variable]
-    with _environment(_target_path(settings, name)):
-        from dbt.adapters.factory import reset_adapters
-        from dbt.cli.main import dbtRunner
+    _set_environment(_target_path(settings, name))
+    from dbt.adapters.factory import reset_adapters
+    from dbt.cli.main import dbtRunner
 
-        try:
-            # As a keyword the vars stay what they are; as an argument they would have to survive YAML.
-            outcome = dbtRunner(callbacks=callbacks).invoke(list(arguments), vars=dbt_vars)
-        finally:
-            reset_adapters()
+    _quote_no_rows()
+    try:
+        # As a keyword the vars stay what they are; as an argument they would have to survive YAML.
+        outcome = dbtRunner(callbacks=callbacks).invoke(list(arguments), vars=dbt_vars)
+    finally:
+        reset_adapters()
     if isinstance(outcome.exception, KeyboardInterrupt):
         raise KeyboardInterrupt
     return outcome
 
 
-@contextlib.contextmanager
-def _environment(target_path: Path) -> Iterator[None]:
-    """dbt's paths for one call; its files may hold vars in plain text, so they are for this user alone."""
-    before = os.umask(0o077)
-    try:
-        os.environ["DBT_PROJECT_DIR"] = str(PROJECT_DIR)
-        os.environ["DBT_PROFILES_DIR"] = str(PROFILES_DIR)
-        os.environ["DBT_TARGET_PATH"] = str(target_path)
-        os.environ["DBT_LOG_PATH"] = str(target_path)
-        os.environ["DBT_LOG_LEVEL_FILE"] = "none"
-        yield
-    finally:
-        os.umask(before)
+def _set_environment(target_path: Path) -> None:
+    """Set dbt's paths; its own log, which would have whole statements, is not written."""
+    os.environ["DBT_PROJECT_DIR"] = str(PROJECT_DIR)
+    os.environ["DBT_PROFILES_DIR"] = str(PROFILES_DIR)
+    os.environ["DBT_TARGET_PATH"] = str(target_path)
+    os.environ["DBT_LOG_PATH"] = str(target_path)
+    os.environ["DBT_LOG_LEVEL_FILE"] = "none"
+
+
+@functools.cache
+def _quote_no_rows() -> None:
+    """Cut each database error down before dbt has it for its messages, its log and run_results.json."""
+    from dbt.adapters.postgres.connections import PostgresConnectionManager
+
+    handler = PostgresConnectionManager.exception_handler
+
+    @contextlib.contextmanager
+    def terse(manager: Any, sql: str) -> Iterator[None]:
+        with handler(manager, sql):
+            try:
+                yield
+            except psycopg2.DatabaseError as error:
+                raise type(error)(first_line(error)) from None
+
+    # libpq can be told to be terse, but psycopg2 has no way to tell it.
+    PostgresConnectionManager.exception_handler = terse
 
 
 def _target_path(settings: Settings, name: str) -> Path:
@@ -183,5 +200,5 @@ def _failure(result: Any) -> str:
 
 
 def _one_line(message: str) -> str:
-    # dbt says where in the first line and what in the second; later lines may quote rows.
+    # dbt says where in the first line and what in the second.
     return " ".join(line.strip() for line in message.strip().splitlines()[:2])

@@ -25,6 +25,8 @@ _INITDB_LOCALE = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--lo
 # sockaddr_un holds 104 bytes on macOS and 108 on Linux, the closing NUL among them; libpq takes a comma for two hosts.
 _PLAIN_DIRECTORY = re.compile(r"[A-Za-z0-9/_.-]{1,88}")
 _USER_NAMESPACE = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
+# A failed statement's values and rows, which a client is told of itself, are not to stay in the server's log.
+_QUIET_LOG = {"log_min_messages": "log", "log_min_error_statement": "panic", "log_error_verbosity": "terse"}
 # Crash recovery of a large warehouse takes its time.
 _START_SECONDS = "600"
 
@@ -40,6 +42,20 @@ def bundled_programs() -> Path:
             "the embedded Postgres is not installed: set WAREHOUSE_URL, or install the extra 'embedded'"
         )
     return Path(spec.submodule_search_locations[0]) / "pginstall18" / "bin"
+
+
+def make_storage_dir(storage_dir: Path) -> None:
+    """Make the directory where it is missing; the mode of one that is there is its owner's.
+
+    It is this user's alone, but that where Postgres has to run as another user that one may pass through.
+    """
+    if storage_dir.is_dir():
+        return
+    before = os.umask(0o066 if os.geteuid() == 0 and not _namespaces_allowed() else 0o077)
+    try:
+        storage_dir.mkdir(parents=True, exist_ok=True)
+    finally:
+        os.umask(before)
 
 
 class EmbeddedServer:
@@ -58,7 +74,7 @@ class EmbeddedServer:
     def guard(self) -> Iterator[None]:
         """Hold the file lock under which the server is started, first connected to, and stopped."""
         try:
-            self.data_dir.parent.mkdir(parents=True, exist_ok=True)
+            make_storage_dir(self.data_dir.parent)
             descriptor = os.open(self.data_dir.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise ConfigurationError(
@@ -99,6 +115,7 @@ class EmbeddedServer:
             "port": "5432",
             "unix_socket_directories": str(socket_dir),
             "unix_socket_permissions": "0700",
+            **_QUIET_LOG,
         }
         done = self._run(
             "pg_ctl", "start", "-w", "-t", _START_SECONDS,

@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+from wrapper.embedded import make_storage_dir
 from wrapper.errors import ConfigurationError
 
 NAME = "signal_profile_snapshot.log"
@@ -47,7 +48,7 @@ class RunLog:
     def __init__(self, storage_dir: Path) -> None:
         path = storage_dir / NAME
         try:
-            storage_dir.mkdir(parents=True, exist_ok=True)
+            make_storage_dir(storage_dir)
             self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         except OSError as error:
             raise ConfigurationError(f"STORAGE_DIR: {path} cannot be written: {error.strerror}") from error

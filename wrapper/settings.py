@@ -123,27 +123,32 @@ def _values(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _url(name: str, value: str) -> URL:
     try:
-        return make_url(value)
+        url = make_url(value)
     except (ArgumentError, ValueError) as error:
         raise ConfigurationError(
             f"{name} is no database URL: use sqlite:///path or postgresql://user:password@host/database"
         ) from error
+    if url.get_backend_name() == "postgresql" and value.count("@") > 1:
+        # What stands before the second @ is a part of the password, and libpq's message would print it.
+        raise ConfigurationError(f"{name}: write @ : / ? and # in the user or the password as %40 %3A %2F %3F and %23")
+    return url
 
 
 def _libpq_parameters(name: str, url: URL) -> dict[str, str]:
     if url.get_backend_name() != "postgresql":
         raise ConfigurationError(f"{name} begins with {url.drivername!r}: only postgresql:// will do here")
-    if "@" in f"{url.host}{url.database}":
-        # What stands before that @ is a part of the password, and libpq's message would print it.
-        raise ConfigurationError(f"{name}: write @ : / ? and # in the user or the password as %40 %3A %2F %3F and %23")
     parameters = {}
     connect_args = url.translate_connect_args(username="user", database="dbname")
     for key, value in {**connect_args, **url.query}.items():
         if isinstance(value, tuple):
             raise ConfigurationError(f"{name} gives {key!r} more than once: give it once")
         parameters[key] = str(value)
+    if any("\0" in value for value in parameters.values()):
+        raise ConfigurationError(f"{name} holds a %00, which nothing in it can be")
     try:
         make_dsn(**parameters)
     except ProgrammingError as error:
         raise ConfigurationError(f"{name}: {str(error).strip()}") from error
+    except ValueError as error:
+        raise ConfigurationError(f"{name} is no valid UTF-8") from error
     return parameters

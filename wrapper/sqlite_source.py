@@ -93,8 +93,10 @@ class SqliteSource:
                 try:
                     fields.append(_null(column) if row[index] is None else convert(row[index]))
                 except _UnfitValueError as error:
+                    # A key that is no number may be anything, and is not to be quoted.
+                    key = row[0] if isinstance(row[0], int) else "that is no number"
                     raise ConfigurationError(
-                        f"{self.setting}: {self.path}: table {table.name}, row {table.key} {row[0]!r}, "
+                        f"{self.setting}: {self.path}: table {table.name}, row {table.key} {key}, "
                         f"column {column.name}: the value {error}; correct it in WhiteBalloon"
                     ) from None
             yield "\t".join(fields) + "\n"

@@ -86,8 +86,11 @@ def connect() -> Connection:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of a database error; the lines after it may quote rows."""
+    """Return the first line of a database error, without a value in it; the lines after it may quote rows."""
     line = str(error).strip().partition("\n")[0]
+    if isinstance(error, psycopg2.DataError):
+        # `invalid input syntax for type bigint: "a message"`
+        line = line.partition('"')[0].rstrip(" :") + f" ({type(error).__name__})"
     if isinstance(error, psycopg2.errors.LockNotAvailable):
         return f"{line}: another session keeps a table of the project's in an open transaction"
     return line
