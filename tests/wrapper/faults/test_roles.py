@@ -1,0 +1,179 @@
+"""deploy/roles.sql: the job runs with no right to change WhiteBalloon, and readers reach nothing but what is published."""
+
+import contextlib
+import dataclasses
+import subprocess
+from collections.abc import Iterator
+
+import psycopg2
+import pytest
+
+from tests.wrapper.conftest import Wrapper, query
+from tests.wrapper.servers import VERSIONS, Server
+from tests.wrapper.test_versions import copy_to_postgres
+from tests.wrapper.whiteballoon import WhiteBalloon
+from wrapper.project import PROJECT_DIR, source_tables
+
+RUNNER = "signal_profiles_runner"
+READERS = ["signal_profiles_analyst", "signal_profiles_bio_generator"]
+PUBLISHED = "signal_profiles.signal_profile_snapshots"
+# Each has a word that is nowhere else.
+BODIES = ["meet at Zanzibar https://example.org/a", "call Quetzalcoatl please", "> quoted Xylophone\n\nyes"]
+WORDS = ["Zanzibar", "Quetzalcoatl", "Xylophone"]
+
+
+@dataclasses.dataclass
+class Deployed:
+    """A WhiteBalloon on Postgres with the roles, after the runner's runs."""
+
+    url: str
+    wrapper: Wrapper
+
+    def as_role(self, role: str) -> str:
+        """The URL of the database for a role."""
+        return self.url.replace("postgres@", f"{role}@")
+
+    def refuses(self, role: str, statement: str) -> bool:
+        """Tell whether a role is refused a statement for want of a right."""
+        with contextlib.closing(psycopg2.connect(self.as_role(role))) as connection:
+            try:
+                query(connection, statement)
+            except psycopg2.errors.InsufficientPrivilege:
+                return True
+            return False
+
+    def apply(self) -> None:
+        """Apply roles.sql with psql, which must have nothing to warn of."""
+        psql = [VERSIONS["18"] / "psql", "--no-psqlrc", "--quiet", "--set=wb_schema=wb"]
+        file = PROJECT_DIR / "deploy" / "roles.sql"
+        done = subprocess.run(
+            [*psql, f"--dbname={self.url}", f"--file={file}"], capture_output=True, text=True, check=True
+        )
+        assert "warning" not in done.stderr
+
+
+@pytest.fixture(scope="module")
+def deployed(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    folder = tmp_path_factory.mktemp("deployed")
+    whiteballoon = WhiteBalloon(folder / "data")
+    whiteballoon.group(1, 2)
+    for body in BODIES:
+        whiteballoon.comment(1, body, tags=("tools", None, None))
+    whiteballoon.comment(2, BODIES[0])
+    url = server.create_database("deployed")
+    copy_to_postgres(whiteballoon, url)
+    deployed = Deployed(url, Wrapper(folder, {}))
+    admin = psycopg2.connect(url)
+    admin.autocommit = True
+    query(admin, "create table wb.users (id integer, username varchar, password_hash varchar)")
+    deployed.apply()
+    deployed.wrapper.environ = {
+        "DATABASE_URL": url,
+        "WAREHOUSE_URL": deployed.as_role(RUNNER),
+        "WB_SCHEMA": "wb",
+        "PROFILE_SIGNAL_GLAZE": "1",
+    }
+    yield deployed
+    for role in (RUNNER, *READERS):
+        query(admin, f"drop owned by {role} cascade")
+        query(admin, f"drop role {role}")
+    admin.close()
+
+
+@pytest.fixture(scope="module")
+def published(deployed: Deployed) -> Deployed:
+    """After a whole run, a scoped and a dry one, as the runner."""
+    for arguments, generated in ((["--all"], 2), (["--user", "1"], 1), (["--all", "--dry-run"], 2)):
+        assert deployed.wrapper.snapshot(*arguments)["generated"] == generated
+    with contextlib.closing(psycopg2.connect(deployed.url)) as admin:
+        assert query(admin, "select count(*) from signal_profiles_source.comment_llm_analyses") == [(3,)]
+    return deployed
+
+
+def test_the_runner_can_run_but_change_nothing_of_whiteballoons(published: Deployed) -> None:
+    for statement in (
+        "insert into wb.request_comments (id) values (99)",
+        "update wb.request_comments set body = ''",
+        "delete from wb.request_comments",
+        "truncate wb.request_comments",
+        "alter table wb.request_comments add column x int",
+        "create index on wb.request_comments (id)",
+        "create trigger t after insert on wb.request_comments execute function suppress_redundant_updates_trigger()",
+        "drop table wb.request_comments",
+        "create table wb.t (id int)",
+        "create view wb.v as select 1",
+        "alter schema wb rename to ours",
+        "drop schema wb cascade",
+        "lock table wb.request_comments",
+        "select * from wb.users",
+        "create schema another",
+        "create role another",
+    ):
+        assert published.refuses(RUNNER, statement), statement
+    assert not published.refuses(RUNNER, "select * from wb.request_comments")
+
+
+@pytest.mark.parametrize("role", READERS)
+def test_a_reader_reads_what_is_published_and_no_comment(published: Deployed, role: str) -> None:
+    for relation in (
+        "wb.request_comments",
+        "wb.user_attributes",
+        "signal_profiles_source.comment_llm_analyses",
+        "signal_profiles_intermediate.int_snapshot_candidates",
+        "signal_profiles_intermediate.int_link_stats",
+    ):
+        assert published.refuses(role, f"select * from {relation}"), relation
+    for statement in (
+        f"delete from {PUBLISHED}",
+        f"insert into {PUBLISHED} select * from {PUBLISHED}",
+        "create table signal_profiles.t (id int)",
+    ):
+        assert published.refuses(role, statement), statement
+    with contextlib.closing(psycopg2.connect(published.as_role(role))) as connection:
+        assert query(connection, f"select count(*) from {PUBLISHED}") == [(2,)]
+        relations = query(
+            connection,
+            """
+            select relation.oid::regclass::text
+            from pg_class as relation
+            inner join pg_namespace as n on n.oid = relation.relnamespace
+            where n.nspname = 'signal_profiles' and relation.relkind in ('r', 'p', 'v', 'm')
+            """,
+        )
+        assert (PUBLISHED,) in relations
+        visible = [str(query(connection, f"select * from {relation}")) for (relation,) in relations]
+        # What the planner keeps of a table's values, and what others are running.
+        visible += [str(query(connection, "select * from pg_stats")), str(query(connection, "table pg_stat_activity"))]
+    assert "example.org" in "".join(visible)
+    assert [word for word in WORDS if word in "".join(visible)] == []
+
+
+def test_a_relation_can_be_published_without_the_analysts(published: Deployed) -> None:
+    """And what is new otherwise is theirs at once; applying the file again changes neither."""
+    analyst, bio_generator = READERS
+    with contextlib.closing(psycopg2.connect(published.as_role(RUNNER))) as runner, runner:
+        query(runner, "create table signal_profiles.signal_profile_bio_inputs (notes text)")
+        query(runner, f"revoke select on signal_profiles.signal_profile_bio_inputs from {analyst}")
+        query(runner, "create view signal_profiles.new as select 1 as one")
+    for _ in range(2):
+        assert published.refuses(analyst, "table signal_profiles.signal_profile_bio_inputs")
+        assert not published.refuses(bio_generator, "table signal_profiles.signal_profile_bio_inputs")
+        assert not published.refuses(analyst, "table signal_profiles.new")
+        published.apply()
+
+
+def test_the_grants_name_the_tables_that_are_read() -> None:
+    text = (PROJECT_DIR / "deploy" / "roles.sql").read_text()
+    own = [f"'{table.name}'" for table in source_tables() if table.source == "whiteballoon"]
+    assert f"tablename in ({', '.join(own)})" in text
+
+
+def test_everybodys_right_to_create_beside_whiteballoons_tables_is_pointed_out(deployed: Deployed) -> None:
+    with contextlib.closing(psycopg2.connect(deployed.url)) as admin, admin:
+        query(admin, "grant create on schema wb to public")
+    try:
+        with pytest.raises(AssertionError, match="warning"):
+            deployed.apply()
+    finally:
+        with contextlib.closing(psycopg2.connect(deployed.url)) as admin, admin:
+            query(admin, "revoke create on schema wb from public")
