@@ -1,9 +1,9 @@
-"""deploy/roles.sql: the job runs with no right to change WhiteBalloon, and readers reach nothing but what is published."""
+"""deploy/roles.sql: the job can change nothing of WhiteBalloon's, and readers reach nothing but what is published."""
 
 import contextlib
 import dataclasses
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psycopg2
 import pytest
@@ -44,7 +44,7 @@ class Deployed:
 
     def apply(self) -> None:
         """Apply roles.sql with psql, which must have nothing to warn of."""
-        psql = [VERSIONS["18"] / "psql", "--no-psqlrc", "--quiet", "--set=wb_schema=wb"]
+        psql = [str(VERSIONS["18"] / "psql"), "--no-psqlrc", "--quiet", "--set=wb_schema=wb"]
         file = PROJECT_DIR / "deploy" / "roles.sql"
         done = subprocess.run(
             [*psql, f"--dbname={self.url}", f"--file={file}"], capture_output=True, text=True, check=True
@@ -81,9 +81,10 @@ def deployed(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(scope="module")
-def published(deployed: Deployed) -> Deployed:
+def published(deployed: Deployed, amount: Callable[[int, int], int]) -> Deployed:
     """After a whole run, a scoped and a dry one, as the runner."""
-    for arguments, generated in ((["--all"], 2), (["--user", "1"], 1), (["--all", "--dry-run"], 2)):
+    runs = [(["--all"], 2), (["--user", "1"], 1), (["--all", "--dry-run"], 2)]
+    for arguments, generated in runs[: amount(2, 3)]:
         assert deployed.wrapper.snapshot(*arguments)["generated"] == generated
     with contextlib.closing(psycopg2.connect(deployed.url)) as admin:
         assert query(admin, "select count(*) from signal_profiles_source.comment_llm_analyses") == [(3,)]
