@@ -42,9 +42,9 @@ class Watched:
     wrapper: Wrapper
     command_lines: set[str] = dataclasses.field(default_factory=set)
 
-    def __call__(self, *arguments: str, **environ: str) -> Result:
-        """Run it to its end, looking at its processes all the time."""
-        process = self.wrapper.start(*arguments, **environ)
+    def __call__(self, *arguments: str, url: str | None = None) -> Result:
+        """Run it to its end, with another DATABASE_URL where one is given, looking at all processes meanwhile."""
+        process = self.wrapper.start(*arguments, DATABASE_URL=url or self.wrapper.environ["DATABASE_URL"])
         ended = threading.Event()
         watcher = threading.Thread(target=self._watch, args=(ended,))
         watcher.start()
@@ -90,9 +90,7 @@ def test_the_right_password(watched: Watched) -> None:
     assert leaks(result, watched) == []
     assert any("snapshot --all --json" in line for line in watched.command_lines)
     # dbt's own debugging, on the terminal and in a file.
-    result = watched(
-        "dbt", "--log-level", "debug", "--log-level-file", "debug", "build", "--select", "attachment_kinds"
-    )
+    result = watched("dbt", "--debug", "--log-level-file", "debug", "build", "--select", "attachment_kinds")
     assert result.code == 0, result.stdout + result.stderr
     assert "On seed" in result.stdout
     assert [path for path in watched.wrapper.cwd.rglob("dbt.log") if path.stat().st_size]
@@ -102,7 +100,7 @@ def test_the_right_password(watched: Watched) -> None:
 @pytest.mark.parametrize("arguments", [("snapshot", "--all"), ("dbt", "--log-level", "debug", "debug")])
 def test_a_wrong_password(watched: Watched, arguments: tuple[str, ...]) -> None:
     url = watched.wrapper.environ["DATABASE_URL"].replace(WRITTEN, f"{WRITTEN}wrong")
-    result = watched(*arguments, DATABASE_URL=url)
+    result = watched(*arguments, url=url)
     assert result.code == 2
     assert 'password authentication failed for user "locked"' in result.stderr
     assert leaks(result, watched) == []

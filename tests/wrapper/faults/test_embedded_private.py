@@ -1,0 +1,143 @@
+"""The embedded Postgres is out of reach for everybody else, and nothing about the machine changes for its sake."""
+
+import contextlib
+import errno
+import os
+import pwd
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.wrapper.conftest import Wrapper
+from tests.wrapper.whiteballoon import WhiteBalloon
+from wrapper.embedded import EmbeddedServer, bundled_programs
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can try as another user: not tried is to connect")
+
+
+@contextlib.contextmanager
+def make_open_folder() -> Iterator[Path]:
+    """A folder that every user may enter, which pytest's own are not."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    with make_open_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(
+    scope="module", params=["storage", "long" * 25 + "/storage"], ids=["normal path", "too long for a socket"]
+)
+def running(request: pytest.FixtureRequest) -> Iterator[EmbeddedServer]:
+    """A server below a STORAGE_DIR that was there, open as any."""
+    with make_open_folder() as folder:
+        storage = folder / request.param
+        storage.mkdir(parents=True)
+        server = EmbeddedServer(storage / "postgres")
+        with server.guard():
+            server.start(on_demand=False)
+            yield server
+            server.stop()
+
+
+def as_nobody(action: Callable[[], object]) -> int:
+    """Try something as another user, and return 0 or the errno it ended with."""
+    nobody = pwd.getpwnam("nobody")
+    # A fork without an exec: where Python is installed below root's home, nobody else could run it.
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([])
+            os.setgid(nobody.pw_gid)
+            os.setuid(nobody.pw_uid)
+            action()
+        except OSError as error:
+            os._exit(error.errno or 255)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def connect(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+
+
+@as_root
+def test_another_user_cannot_connect(running: EmbeddedServer, open_folder: Path) -> None:
+    server_socket = running.socket_dir() / ".s.PGSQL.5432"
+    connect(server_socket)
+    assert as_nobody(lambda: connect(server_socket)) == errno.EACCES
+    assert as_nobody(lambda: os.scandir(running.data_dir)) == errno.EACCES
+    # The server sees to that: where it lives, anybody may enter and connect.
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(open_folder / "s"))
+        (open_folder / "s").chmod(0o777)
+        listener.listen()
+        assert as_nobody(lambda: connect(open_folder / "s")) == 0
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only Linux says in /proc what a process listens on")
+def test_it_has_no_socket_but_its_own(running: EmbeddedServer) -> None:
+    postmaster = int((running.data_dir / "postmaster.pid").read_text().splitlines()[0])
+    children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+    held = set()
+    for pid in (str(postmaster), *children):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            target = str(descriptor.readlink())
+            if target.startswith("socket:["):
+                held.add(target.removeprefix("socket:[").removesuffix("]"))
+    unix = {line.split()[6]: line.split()[7:] for line in Path("/proc/net/unix").read_text().splitlines()[1:]}
+    assert [str(running.socket_dir() / ".s.PGSQL.5432")] in [unix.get(inode) for inode in held]
+    networked = {
+        line.split()[9]
+        for name in ("tcp", "tcp6", "udp", "udp6", "raw", "raw6")
+        if Path("/proc/net", name).exists()
+        for line in Path("/proc/net", name).read_text().splitlines()[1:]
+    }
+    assert held & networked == set()
+
+
+def test_no_mode_is_widened_and_no_user_made(open_folder: Path) -> None:
+    storage = open_folder / "a" / "storage"
+    storage.parent.mkdir(mode=0o711)
+    looked_at = [*storage.parents, Path("/etc/passwd"), Path("/etc/group"), bundled_programs()]
+
+    def state() -> list[tuple[int, int, int]]:
+        return [(path.stat().st_mode, path.stat().st_uid, path.stat().st_gid) for path in looked_at]
+
+    users = [path.read_bytes() for path in map(Path, ("/etc/passwd", "/etc/group"))]
+    before = state()
+    wrapper = Wrapper(open_folder, {"STORAGE_DIR": str(storage)})
+    WhiteBalloon(open_folder / "data")
+    wrapper.succeed("load")
+    assert state() == before
+    assert [path.read_bytes() for path in map(Path, ("/etc/passwd", "/etc/group"))] == users
+    assert storage.stat().st_mode & 0o777 == 0o700
+
+
+@as_root
+def test_where_root_has_no_namespace_another_user_passes_through_but_sees_nothing(open_folder: Path) -> None:
+    """STORAGE_DIR can then be entered, by whoever knows what is in it; what is in it cannot."""
+    programs = open_folder / "bin"
+    programs.mkdir()
+    (programs / "test").symlink_to(shutil.which("test") or "")
+    if as_nobody(lambda: (bundled_programs() / "postgres").stat()):
+        pytest.skip("nobody cannot run the embedded Postgres's programs where this clone is")
+    WhiteBalloon(open_folder / "data")
+    wrapper = Wrapper(open_folder, {"STORAGE_DIR": str(open_folder / "storage"), "PATH": str(programs)})
+    wrapper.succeed("load")
+    storage = open_folder / "storage"
+    assert storage.stat().st_mode & 0o777 == 0o711
+    assert {path.name: path.stat().st_mode & 0o077 for path in storage.iterdir()} == {
+        "postgres": 0,
+        "postgres.lock": 0,
+    }
+    assert (storage / "postgres").stat().st_uid != 0
