@@ -9,7 +9,7 @@ EXAMPLE := examples/data
 EXAMPLE_ENV := DATABASE_URL=sqlite:///$(EXAMPLE)/app.db COMMENT_INSIGHTS_DB=$(EXAMPLE)/comment_llm_insights.db \
 	STORAGE_DIR=storage WAREHOUSE_URL= WAREHOUSE_SCHEMA=signal_profiles PROFILE_SIGNAL_GLAZE=on STATSD_HOST=
 
-.PHONY: help setup snapshot test lint unit test-faults dbt-build lock clean
+.PHONY: help setup snapshot test lint audit unit test-faults dbt-build lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,13 +31,16 @@ snapshot: setup $(EXAMPLE)/app.db ## snapshot the example WhiteBalloon database 
 	@$(EXAMPLE_ENV) $(BIN)/wrapper snapshot --all
 	@$(EXAMPLE_ENV) $(BIN)/wrapper export | $(BIN)/python examples/show_snapshots.py
 
-test: lint unit dbt-build ## everything that CI runs
+test: lint audit unit dbt-build ## everything that CI runs
 
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/sqlfluff lint --processes 2 models macros tests
+
+audit: setup ## look the locked packages up among the known vulnerabilities
+	@$(BIN)/python .ci/audit.py requirements.lock
 
 unit: setup
 	$(BIN)/python -m pytest
