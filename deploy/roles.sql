@@ -69,6 +69,12 @@ create schema if not exists :"intermediate";
 alter schema :"schema" owner to :"runner";
 alter schema :"source" owner to :"runner";
 alter schema :"intermediate" owner to :"runner";
+-- What another role built there before would not be the runner's to write to.
+select format('alter table %I.%I owner to %I', nspname, relname, :'runner')
+from pg_class
+inner join pg_namespace on pg_namespace.oid = relnamespace
+where nspname in (:'schema', :'source', :'intermediate') and relkind in ('r', 'p', 'v', 'm')
+\gexec
 
 -- Message texts are in the two other schemas, which nobody else may enter.
 revoke all on schema :"source", :"intermediate" from public, :"analyst", :"bio_generator";

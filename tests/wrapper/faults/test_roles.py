@@ -66,6 +66,13 @@ def deployed(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     admin = psycopg2.connect(url)
     admin.autocommit = True
     query(admin, "create table wb.users (id integer, username varchar, password_hash varchar)")
+    # Left by another role's run, and in the runner's way.
+    query(admin, "create schema signal_profiles")
+    query(
+        admin,
+        "create table signal_profiles.signal_profile_snapshot_hashes (user_id bigint, group_slug text, "
+        "snapshot_hash text, changed_at timestamptz, run_id text, primary key (user_id, group_slug))",
+    )
     deployed.apply()
     deployed.wrapper.environ = {
         "DATABASE_URL": url,
