@@ -106,7 +106,6 @@ VIOLATED_CHECK = (
 @pytest.mark.parametrize(
     ("injection", "code", "said"),
     [
-        (FAILED_CAST, 1, "invalid input syntax for type bigint (InvalidTextRepresentation)"),
         (
             on_create("CREATE TABLE AS", CANDIDATES, f"update {CANDIDATES} set message_count = message_count + 1"),
             1,
@@ -123,7 +122,7 @@ VIOLATED_CHECK = (
             "the warehouse refused the load: invalid input syntax for type bigint (InvalidTextRepresentation)",
         ),
     ],
-    ids=["failed cast", "data test", "copy into a check", "copy into another type"],
+    ids=["data test", "copy into a check", "copy into another type"],
 )
 def test_a_failing_run(wrapper: Wrapper, injection: tuple[str, str], code: int, said: str) -> None:
     with injected(wrapper, *injection):
@@ -148,6 +147,8 @@ def test_dbt_at_its_most_talkative(wrapper: Wrapper, amount: Callable[[int, int]
         (results,) = wrapper.cwd.glob("storage/dbt/*/dbt/run_results.json")
         assert said in results.read_text()
         assert quoted(wrapper, result) == []
+    if amount(0, 1):
+        test_a_failing_run(wrapper, FAILED_CAST, 1, "invalid input syntax for type bigint (InvalidTextRepresentation)")
 
 
 @pytest.mark.parametrize(
