@@ -3,8 +3,9 @@
 --     psql --dbname=whiteballoon --file=deploy/roles.sql
 --     psql --dbname=whiteballoon --command='\password signal_profiles_runner'
 --
--- Applying it again changes nothing, and repairs what is missing: do so when WhiteBalloon made one of its tables anew,
--- which takes the grants along. Other names: --set=runner=… and so on, as below.
+-- Apply it again after the first run, so that analysts may read what it published (or name them in the dbt var
+-- analyst_roles), and when WhiteBalloon made one of its tables anew, which takes the grants along; it changes nothing that
+-- is right already. Other names: --set=runner=… and so on, as below.
 
 \set ON_ERROR_STOP on
 
@@ -34,8 +35,7 @@
 \endif
 \set source :schema _source
 \set intermediate :schema _intermediate
--- Published for the bio generator and not for analysts. Who makes this relation revokes the analysts' default right in
--- the same transaction: `revoke select on {{ this }} from …` as a hook of its model.
+-- Published for the bio generator and not for analysts.
 \set withheld signal_profile_bio_inputs
 
 begin;
@@ -79,10 +79,11 @@ where nspname in (:'schema', :'source', :'intermediate') and relkind in ('r', 'p
 -- Message texts are in the two other schemas, which nobody else may enter.
 revoke all on schema :"source", :"intermediate" from public, :"analyst", :"bio_generator";
 
--- The readers: what is published, and by default whatever will be.
+-- The readers: what is published. Only the bio generator may by default read whatever will be: an analyst's default
+-- right would hold for what is withheld too, from the moment it is made.
 grant usage on schema :"schema" to :"analyst", :"bio_generator";
 alter default privileges for role :"runner" in schema :"schema"
-grant select on tables to :"analyst", :"bio_generator";
+grant select on tables to :"bio_generator";
 grant select on all tables in schema :"schema" to :"bio_generator";
 select format('grant select on %I.%I to %I', nspname, relname, :'analyst')
 from pg_class

@@ -18,3 +18,13 @@
             with ordinality as pieces (piece, piece_position)
     )
 {%- endmacro -%}
+
+{#- The labels of one tag column as a JSON array, in their order, blank ones left out; `[]` where there are none. -#}
+{%- macro tag_labels(tags, tags_json) -%}
+    (
+        -- entry_position is another one for each entry.
+        select coalesce(jsonb_agg(label order by entry_position), '[]')
+        from {{ tag_entries(tags, tags_json) }} as entry
+        where {{ trimmed('label') }} <> ''
+    )
+{%- endmacro -%}

@@ -8,8 +8,12 @@
         'group_slugs': _is_scope_of_groups,
         'top_links_limit': _is_limit,
         'top_tags_limit': _is_limit,
+        'bio_messages_limit': _is_limit,
         'tracking_parameters': _is_list_of_names,
         'whiteballoon_schema': _is_schema,
+        'analyst_roles': _is_list_of_names,
+        'bio_roles': _is_list_of_names,
+        'highlights_schema': _is_schema,
         'analyses_schema': _is_schema,
         'membership_key_prefix': _is_name,
     } -%}

@@ -16,6 +16,18 @@ _USERS = click.option("--user", "users", type=int, multiple=True, metavar="ID", 
 _SLUGS = click.option("--group-slug", "slugs", multiple=True, metavar="SLUG", help="Only this group; may repeat.")
 
 
+def _moment(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
+    from datetime import UTC, datetime
+
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no moment like 2026-01-31T04:00 or 2026-01-31T04:00:00+01:00") from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="signal-profile-snapshots")
 def cli() -> None:
@@ -99,6 +111,7 @@ def dbt(arguments: tuple[str, ...]) -> None:
     A command that may write runs under the same lock as `snapshot`.
     """
     from wrapper import dbt_client
+    from wrapper.load import source_vars
     from wrapper.settings import read_settings
     from wrapper.warehouse import open_warehouse
 
@@ -107,30 +120,52 @@ def dbt(arguments: tuple[str, ...]) -> None:
     with open_warehouse(settings, to_write=writes) as warehouse:
         if writes:
             warehouse.lock(0)
-        code = dbt_client.run_command(settings, arguments)
+        code = dbt_client.run_command(settings, source_vars(warehouse), arguments)
     raise click.exceptions.Exit(code)
 
 
 @cli.command()
 @_USERS
 @_SLUGS
-def export(users: tuple[int, ...], slugs: tuple[str, ...]) -> None:
-    """Print the published snapshots with their hashes, as JSON lines."""
-    from wrapper import published
-    from wrapper.errors import ConfigurationError
+@click.option(
+    "--changed-since",
+    callback=_moment,
+    metavar="TIMESTAMP",
+    help="Only those whose hash moved since, such as 2026-01-31T04:00; UTC unless it has an offset.",
+)
+@click.option("--stale", is_flag=True, help="Only those whose bio is to be written anew.")
+def export(users: tuple[int, ...], slugs: tuple[str, ...], changed_since: Any, stale: bool) -> None:
+    """Print the published snapshots with their hashes and analyses, as JSON lines."""
+    from wrapper import consumers
     from wrapper.settings import read_settings
     from wrapper.warehouse import open_warehouse
 
-    settings = read_settings()
-    table = published.snapshots_table(settings)
-    with open_warehouse(settings, to_write=False) as warehouse, warehouse.connection as connection:
-        with connection.cursor() as cursor:
-            if not published.exists(cursor, table):
-                raise ConfigurationError("nothing is published yet: run wrapper snapshot --all first")
-        # The reader may have had enough, as `head` has.
-        with contextlib.suppress(BrokenPipeError):
-            for row in published.read_snapshots(connection, table, _scope(users, slugs)):
-                click.echo(json.dumps({"snapshot": row.to_dict(), "snapshot_hash": row.snapshot_hash()}))
+    selection = consumers.Selection(_scope(users, slugs), changed_since, stale)
+    # The reader may have had enough, as `head` has.
+    with open_warehouse(read_settings(), to_write=False) as warehouse, contextlib.suppress(BrokenPipeError):
+        for line in consumers.export(warehouse, selection):
+            click.echo(line)
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: counts, and to_rewrite.")
+def freshness(as_json: bool) -> None:
+    """Count the bios by what keeps them fresh or not, and list those to write anew."""
+    from wrapper import consumers
+    from wrapper.settings import read_settings
+    from wrapper.warehouse import open_warehouse
+
+    with open_warehouse(read_settings(), to_write=False) as warehouse:
+        found = consumers.read_freshness(warehouse)
+    if as_json:
+        click.echo(json.dumps({"counts": found.counts, "to_rewrite": found.to_rewrite}))
+        return
+    for reason, count in found.counts.items():
+        click.echo(f"{count:8}  {reason}")
+    if found.to_rewrite:
+        click.echo("to rewrite:")
+    for row in found.to_rewrite:
+        click.echo(f"{row['user_id']:8}  {row['reason']:17}  {row['group_slug']}")
 
 
 @cli.group()

@@ -45,13 +45,14 @@ def build_arguments(dry_run: bool) -> list[str]:
     ]
 
 
-def run_vars(settings: Settings) -> dict[str, Any]:
-    """Return the vars that the settings decide."""
-    return {} if settings.sqlite_path else {"whiteballoon_schema": settings.wb_schema}
-
-
-def build(settings: Settings, scope: Scope, dry_run: bool, on_progress: Callable[[Progress], None]) -> None:
-    """Build, test and, unless `dry_run`, publish the scope.
+def build(
+    settings: Settings,
+    scope: Scope,
+    source_vars: dict[str, str],
+    dry_run: bool,
+    on_progress: Callable[[Progress], None],
+) -> None:
+    """Build, test and, unless `dry_run`, publish the scope; `source_vars` say where WhiteBalloon's tables are.
 
     Raises BuildError with one line where a model or a data test failed, and KeyboardInterrupt on Ctrl-C.
     """
@@ -70,9 +71,7 @@ def build(settings: Settings, scope: Scope, dry_run: bool, on_progress: Callable
                 published |= event.data.node_info.unique_id == PUBLISHED and event.data.run_result.status == "success"
                 on_progress(Progress(done, total))
 
-    outcome = _invoke(
-        settings, "snapshot", build_arguments(dry_run), {**run_vars(settings), **scope.dbt_vars()}, [on_event]
-    )
+    outcome = _invoke(settings, "snapshot", build_arguments(dry_run), {**source_vars, **scope.dbt_vars()}, [on_event])
     results = list(getattr(outcome.result, "results", None) or ())
     for result in results:
         if result.status not in {*_PASSED, "skipped"}:
@@ -86,7 +85,7 @@ def build(settings: Settings, scope: Scope, dry_run: bool, on_progress: Callable
         raise BuildError(f"dbt did not complete: {target} was not built")
 
 
-def run_command(settings: Settings, arguments: Sequence[str]) -> ExitCode:
+def run_command(settings: Settings, source_vars: dict[str, str], arguments: Sequence[str]) -> ExitCode:
     """Run any dbt command against the warehouse, its output going where dbt sends it.
 
     Raises ConfigurationError at `--vars` that are no mapping or name a var the project does not have.
@@ -97,7 +96,7 @@ def run_command(settings: Settings, arguments: Sequence[str]) -> ExitCode:
         raise ConfigurationError(f"--vars: there is no var {min(map(str, unknown))!r}: see vars in dbt_project.yml")
     from dbt.cli.exceptions import DbtUsageException
 
-    outcome = _invoke(settings, "dbt", rest or ["--help"], {**run_vars(settings), **given}, [])
+    outcome = _invoke(settings, "dbt", rest or ["--help"], {**source_vars, **given}, [])
     if outcome.success:
         return ExitCode.DONE
     if isinstance(outcome.exception, DbtUsageException):

@@ -13,7 +13,7 @@ from wrapper.errors import ConfigurationError
 from wrapper.project import SourceTable, source_tables
 from wrapper.settings import Settings
 from wrapper.sqlite_source import SqliteSource, open_sqlite
-from wrapper.warehouse import Warehouse, first_line
+from wrapper.warehouse import Warehouse, exists, first_line
 
 _ANALYSES_SOURCE = "whiteballoon_analyses"
 _ROWS_PER_CHUNK = 500
@@ -33,6 +33,7 @@ def load(warehouse: Warehouse, report: Callable[[str], None]) -> None:
         if settings.sqlite_path is None:
             # A transaction of its own: WhiteBalloon's migrations need not wait until its analyses are loaded.
             with warehouse.connection as connection, connection.cursor() as cursor:
+                _create_schema(cursor, settings.source_schema)
                 _check_in_place(cursor, settings, own, report)
         with warehouse.connection as connection, connection.cursor() as cursor:
             _create_schema(cursor, settings.source_schema)
@@ -48,6 +49,18 @@ def load(warehouse: Warehouse, report: Callable[[str], None]) -> None:
                     _replace(cursor, settings, table, iter(()))
     except psycopg2.Error as error:
         raise ConfigurationError(f"the warehouse refused the load: {first_line(error)}") from error
+
+
+def source_vars(warehouse: Warehouse) -> dict[str, str]:
+    """Return the dbt vars that say where WhiteBalloon's tables are."""
+    settings = warehouse.settings
+    if settings.sqlite_path is not None:
+        return {}
+    found = {"whiteballoon_schema": settings.wb_schema}
+    with warehouse.connection as connection, connection.cursor() as cursor:
+        if exists(cursor, sql.Identifier(settings.wb_schema, "user_profile_highlights")):
+            found["highlights_schema"] = settings.wb_schema
+    return found
 
 
 def _create_schema(cursor: Cursor, schema: str) -> None:
@@ -77,6 +90,7 @@ def _check_in_place(
                     f"WB_SCHEMA: the warehouse has no table {name}: is WhiteBalloon in this database and schema?"
                 ) from error
             report(f"warning: WB_SCHEMA: there is no table {name}, which is taken as empty")
+            _replace(cursor, settings, table, iter(()))
         except psycopg2.ProgrammingError as error:
             raise ConfigurationError(f"WB_SCHEMA: {name} cannot be read: {first_line(error)}") from error
 

@@ -20,6 +20,7 @@ class SourceColumn:
     name: str
     data_type: str
     nullable: bool
+    optional: bool
     parsed_from: str | None
 
 
@@ -74,6 +75,7 @@ def source_tables() -> tuple[SourceTable, ...]:
                     name=column["name"],
                     data_type=column["data_type"],
                     nullable=_meta(column).get("nullable", False),
+                    optional=_meta(column).get("optional", False),
                     parsed_from=_meta(column).get("parsed_from"),
                 )
                 for column in table["columns"]

@@ -13,11 +13,12 @@ from psycopg2.extras import RealDictCursor, execute_values
 from wrapper.scope import Scope
 from wrapper.settings import Settings
 from wrapper.snapshot import SignalProfileSnapshot
+from wrapper.warehouse import exists
 
 _BATCH = 1000
 # The digest of no hashes at all.
 EMPTY_DIGEST = hashlib.sha256().hexdigest()
-_COLUMNS = [field.name for field in dataclasses.fields(SignalProfileSnapshot)]
+SNAPSHOT_COLUMNS = [field.name for field in dataclasses.fields(SignalProfileSnapshot)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,13 +47,6 @@ def hashes_table(settings: Settings) -> sql.Identifier:
     return sql.Identifier(settings.warehouse_schema, "signal_profile_snapshot_hashes")
 
 
-def exists(cursor: Cursor, table: sql.Identifier) -> bool:
-    """Tell whether the warehouse has the table."""
-    cursor.execute("select to_regclass(%s) is not null", (table.as_string(cursor),))
-    row = cursor.fetchone()
-    return bool(row and row[0])
-
-
 def count_memberships(cursor: Cursor, settings: Settings) -> tuple[int, int]:
     """Return how many members and how many memberships the last build had in its scope."""
     cursor.execute(
@@ -70,7 +64,7 @@ def read_snapshots(connection: Connection, table: sql.Identifier, scope: Scope) 
         cursor.itersize = _BATCH
         cursor.execute(
             sql.SQL('select {} from {} where {} order by user_id, group_slug collate "C"').format(
-                sql.SQL(", ").join(map(sql.Identifier, _COLUMNS)), table, scope.predicate
+                sql.SQL(", ").join(map(sql.Identifier, SNAPSHOT_COLUMNS)), table, scope.predicate
             ),
             scope.parameters(),
         )
@@ -100,8 +94,6 @@ def store_hashes(connection: Connection, settings: Settings, scope: Scope, run_i
                 [(snapshot.user_id, snapshot.group_slug, snapshot.snapshot_hash()) for snapshot in batch],
                 page_size=_BATCH,
             )
-        if not dry_run:
-            _create_hashes_table(cursor, hashes)
         if exists(cursor, hashes):
             cursor.execute(
                 sql.SQL("insert into stored_hashes select user_id, group_slug, snapshot_hash from {} where {}").format(
@@ -125,24 +117,6 @@ def store_hashes(connection: Connection, settings: Settings, scope: Scope, run_i
         if not dry_run:
             _store(cursor, hashes, table, run_id)
         return Outcome(generated, changed, unchanged, removed, _digest(connection))
-
-
-def _create_hashes_table(cursor: Cursor, hashes: sql.Identifier) -> None:
-    cursor.execute(
-        sql.SQL(
-            """
-            create table if not exists {0} (
-                user_id bigint not null,
-                group_slug text not null,
-                snapshot_hash text not null,
-                changed_at timestamptz not null,
-                run_id text not null,
-                primary key (user_id, group_slug)
-            );
-            comment on table {0} is 'The hash of each published snapshot; changed_at moves only when the hash does.';
-            """
-        ).format(hashes)
-    )
 
 
 def _store(cursor: Cursor, hashes: sql.Identifier, snapshots: sql.Identifier, run_id: str) -> None:

@@ -11,12 +11,13 @@ from pathlib import Path
 import psycopg2
 
 from wrapper import dbt_client, interrupts, output_files, published, statsd
+from wrapper.consumers import count_stale_highlights
 from wrapper.errors import BuildError, WrapperError
-from wrapper.load import load
+from wrapper.load import load, source_vars
 from wrapper.run_log import Entry, RunLog
 from wrapper.scope import Scope, holds_anything
 from wrapper.settings import Settings, read_settings, read_storage_dir
-from wrapper.warehouse import Warehouse, first_line, open_warehouse
+from wrapper.warehouse import Warehouse, exists, first_line, open_warehouse
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +47,7 @@ def run_snapshot(request: Request, listener: Listener) -> Entry:
     log = RunLog(read_storage_dir())
     started = time.monotonic()
     settings = None
+    stale_highlights = None
     entry = Entry(
         timestamp=datetime.now(UTC).isoformat(),
         run_id=uuid.uuid4().hex,
@@ -62,7 +64,7 @@ def run_snapshot(request: Request, listener: Listener) -> Entry:
                 entry.status = "disabled"
                 listener.line("PROFILE_SIGNAL_GLAZE is off, so nothing was done: set it to 1 to let runs publish")
             else:
-                _run(settings, request, entry, listener)
+                stale_highlights = _run(settings, request, entry, listener)
     except WrapperError as error:
         entry.status, entry.error = error.status, str(error)
         raise
@@ -75,13 +77,15 @@ def run_snapshot(request: Request, listener: Listener) -> Entry:
     finally:
         entry.duration_seconds = round(time.monotonic() - started, 3)
         if settings is not None:
-            statsd.send(settings, entry)
+            statsd.send(settings, entry, stale_highlights)
         listener.entry(entry)
         log.append(entry)
     return entry
 
 
-def _run(settings: Settings, request: Request, entry: Entry, listener: Listener) -> None:
+def _run(settings: Settings, request: Request, entry: Entry, listener: Listener) -> int | None:
+    """Fill in the entry, and return how many bios are to be rewritten, None where nothing was published."""
+    stale_highlights = None
     if request.output_dir is not None and not request.dry_run:
         output_files.prepare(request.output_dir)
     with open_warehouse(settings) as warehouse:
@@ -89,6 +93,8 @@ def _run(settings: Settings, request: Request, entry: Entry, listener: Listener)
         load(warehouse, listener.line)
         if _scope_holds_anything(warehouse, request.scope):
             _build_and_hash(warehouse, request, entry, listener)
+            if not request.dry_run:
+                stale_highlights = count_stale_highlights(warehouse.connection, settings)
         else:
             listener.line("nothing to do: the scope holds no membership and no published snapshot")
             entry.target_users = entry.attempted = entry.generated = entry.skipped = 0
@@ -96,11 +102,12 @@ def _run(settings: Settings, request: Request, entry: Entry, listener: Listener)
             entry.snapshots_digest = published.EMPTY_DIGEST
         if request.output_dir is not None and not request.dry_run:
             _write_files(warehouse, request.scope, request.output_dir)
+    return stale_highlights
 
 
 def _build_and_hash(warehouse: Warehouse, request: Request, entry: Entry, listener: Listener) -> None:
     settings, connection = warehouse.settings, warehouse.connection
-    dbt_client.build(settings, request.scope, request.dry_run, listener.progress)
+    dbt_client.build(settings, request.scope, source_vars(warehouse), request.dry_run, listener.progress)
     so_far = "" if request.dry_run else "the snapshots are published, but "
     if not warehouse.holds_lock():
         raise BuildError(f"{so_far}the lock was lost while dbt worked, so another run may have written: run again")
@@ -120,13 +127,13 @@ def _scope_holds_anything(warehouse: Warehouse, scope: Scope) -> bool:
     with warehouse.connection as connection, connection.cursor() as cursor:
         # Hashes too: rows that `wrapper dbt` took away have left theirs behind.
         tables = [published.snapshots_table(settings), published.hashes_table(settings)]
-        return holds_anything(cursor, settings, scope, [table for table in tables if published.exists(cursor, table)])
+        return holds_anything(cursor, settings, scope, [table for table in tables if exists(cursor, table)])
 
 
 def _write_files(warehouse: Warehouse, scope: Scope, directory: Path) -> None:
     table = published.snapshots_table(warehouse.settings)
     with warehouse.connection as connection, connection.cursor() as cursor:
-        if not published.exists(cursor, table):
+        if not exists(cursor, table):
             return
         output_files.write_files(directory, published.read_snapshots(connection, table, scope))
         output_files.remove_stale_files(cursor, directory, table, scope)

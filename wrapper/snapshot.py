@@ -66,7 +66,7 @@ class SignalProfileSnapshot:
             raise ValueError(f"a field of the snapshot has another shape: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the payload, of JSON's types only: docs/snapshot.schema.json describes it."""
+        """Return the payload, of JSON's types only: schemas/signal_profile_snapshot.schema.json describes it."""
         return {
             "user_id": self.user_id,
             "group_slug": self.group_slug,

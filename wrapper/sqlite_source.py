@@ -68,9 +68,9 @@ class SqliteSource:
 
         Raises ConfigurationError where it has, but without a column that the project reads.
         """
-        present = {row[1] for row in self._connection.execute("select * from pragma_table_info(?)", (table.name,))}
+        present = self._columns(table)
         for column in _stored(table):
-            if present and column.name not in present:
+            if present and column.name not in present and not column.optional:
                 raise ConfigurationError(
                     f"{self.setting}: {self.path}: table {table.name} has no column {column.name}: "
                     "is it a WhiteBalloon database?"
@@ -86,7 +86,8 @@ class SqliteSource:
         plan = [
             (column, names.index(column.parsed_from or column.name), _converter(column)) for column in table.columns
         ]
-        selected = ", ".join(f'"{name}"' for name in names)
+        present = self._columns(table)
+        selected = ", ".join(f'"{name}"' if name in present else "null" for name in names)
         for row in self._connection.execute(f'select {selected} from "{table.name}"'):  # noqa: S608 - our own names
             fields = []
             for column, index, convert in plan:
@@ -100,6 +101,9 @@ class SqliteSource:
                         f"column {column.name}: the value {error}; correct it in WhiteBalloon"
                     ) from None
             yield "\t".join(fields) + "\n"
+
+    def _columns(self, table: SourceTable) -> set[str]:
+        return {row[1] for row in self._connection.execute("select * from pragma_table_info(?)", (table.name,))}
 
 
 @contextlib.contextmanager

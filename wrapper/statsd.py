@@ -12,8 +12,11 @@ _PREFIX = "signal_glaze"
 _PATIENCE_SECONDS = 1.0
 
 
-def metrics(entry: Entry) -> list[str]:
-    """Return a finished run's metrics in StatsD's form; a dry run has none, nor one that did not work."""
+def metrics(entry: Entry, stale_highlights: int | None) -> list[str]:
+    """Return a finished run's metrics in StatsD's form; a dry run has none, nor one that did not work.
+
+    `stale_highlights` is how many bios are to be rewritten, None where the run did not get so far.
+    """
     if entry.dry_run or entry.status not in {"success", "failed"}:
         return []
     lines = []
@@ -22,13 +25,15 @@ def metrics(entry: Entry) -> list[str]:
     else:
         lines.append(f"{_PREFIX}.snapshots_generated:{entry.generated}|c")
         lines.append(f"{_PREFIX}.snapshots_changed:{entry.changed}|c")
+    if stale_highlights is not None:
+        lines.append(f"{_PREFIX}.highlights_stale_now:{stale_highlights}|g")
     lines.append(f"{_PREFIX}.snapshot_duration:{round((entry.duration_seconds or 0) * 1000)}|ms")
     return lines
 
 
-def send(settings: Settings, entry: Entry) -> None:
+def send(settings: Settings, entry: Entry, stale_highlights: int | None) -> None:
     """Send a run's metrics to the host of the settings, if they name one."""
-    lines = metrics(entry)
+    lines = metrics(entry, stale_highlights)
     if settings.statsd_host is None or not lines:
         return
     # A thread, since looking up a name has no time limit of its own.

@@ -6,7 +6,9 @@ import time
 from collections.abc import Iterator
 
 import psycopg2
+from psycopg2 import sql
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from wrapper import interrupts
 from wrapper.embedded import EmbeddedServer
@@ -83,6 +85,13 @@ def connect() -> Connection:
         raise ConfigurationError(f"the warehouse cannot be reached, see WAREHOUSE_URL: {first_line(error)}") from error
     interrupts.end_statements_of(connection)
     return connection
+
+
+def exists(cursor: Cursor, table: sql.Identifier) -> bool:
+    """Tell whether the warehouse has the table."""
+    cursor.execute("select to_regclass(%s) is not null", (table.as_string(cursor),))
+    row = cursor.fetchone()
+    return bool(row and row[0])
 
 
 def first_line(error: BaseException) -> str:

@@ -9,11 +9,11 @@ memberships as (
     -- Of several memberships of one user with one slug, the one with the lowest id counts.
     select distinct on (user_id, group_slug)
         user_id,
-        substr(attribute_key, length({{ text_literal(var('membership_key_prefix')) }}) + 1) as group_slug,
+        {{ slug_of_key('attribute_key') }} as group_slug,
         user_attribute_id,
         attribute_value
     from attributes
-    where starts_with(attribute_key, {{ text_literal(var('membership_key_prefix')) }})
+    where {{ is_membership_key('attribute_key') }}
     order by user_id, group_slug, user_attribute_id
 
 ),
@@ -29,11 +29,7 @@ final as (
             "'[Signal] ' || coalesce(nullif(" ~ trimmed('attribute_value') ~ ", ''), " ~ trimmed('group_slug') ~ ")"
         ) }} as request_title
     from memberships
-    where
-        group_slug <> ''
-        -- A longer one may not fit the primary key of the published table, and no row would be published.
-        and octet_length(group_slug) <= 2000
-        and {{ scope_filter('user_id', 'group_slug') }}
+    where {{ scope_filter('user_id', 'group_slug') }}
 
 )
 

@@ -8,6 +8,12 @@ import pytest
 from wrapper.project import PROFILES_DIR, PROJECT_DIR, project_vars
 
 PUBLISHED = "model.signal_profiles.signal_profile_snapshots"
+TABLES = {
+    PUBLISHED,
+    "model.signal_profiles.signal_profile_snapshot_hashes",
+    "model.signal_profiles.signal_profile_bio_inputs",
+    "model.signal_profiles.signal_profile_highlights",
+}
 
 
 @pytest.fixture(scope="module")
@@ -76,16 +82,33 @@ def test_everything_is_described(parsed: tuple[Any, list[str]]) -> None:
             assert column.description, f"{node.unique_id}.{column.name}"
 
 
-def test_what_is_public_has_a_contract_with_keys_and_checks(parsed: tuple[Any, list[str]]) -> None:
-    public = [node for node in parsed[0].nodes.values() if getattr(node, "access", None) == "public"]
-    assert [node.unique_id for node in public] == [PUBLISHED]
-    for node in public:
-        assert node.contract.enforced
-        kinds = [constraint.type.value for constraint in node.constraints]
-        assert kinds.count("primary_key") == 1
-        assert kinds.count("check") >= 5
-        for column in node.columns.values():
-            assert [constraint.type.value for constraint in column.constraints] == ["not_null"], column.name
+def test_what_is_public_has_a_contract(parsed: tuple[Any, list[str]]) -> None:
+    public = {node.unique_id: node for node in parsed[0].nodes.values() if getattr(node, "access", None) == "public"}
+    views = public.keys() - TABLES
+    assert public.keys() > TABLES
+    assert len(views) == 6
+    for node in public.values():
+        assert node.contract.enforced, node.unique_id
+        assert all(column.data_type for column in node.columns.values())
+    for name in TABLES:
+        assert [constraint.type.value for constraint in public[name].constraints].count("primary_key") == 1
+    kinds = [constraint.type.value for constraint in public[PUBLISHED].constraints]
+    assert kinds.count("check") >= 5
+    for column in public[PUBLISHED].columns.values():
+        assert [constraint.type.value for constraint in column.constraints] == ["not_null"], column.name
+
+
+def test_what_is_public_stands_on_its_own(parsed: tuple[Any, list[str]]) -> None:
+    """dbt drops what is not published with cascade, and WhiteBalloon must be free to: no view may stand on either."""
+    manifest = parsed[0]
+    manifest.build_parent_and_child_maps()
+    views = [node for node in manifest.nodes.values() if node.config.materialized == "published_view"]
+    assert len(views) == 6
+    for view in views:
+        assert set(manifest.parent_map[view.unique_id]) <= TABLES | {"model.signal_profiles.signal_profile_links"}
+    # Whatever is published comes after the gate that the snapshots went through.
+    for name in TABLES - {PUBLISHED}:
+        assert PUBLISHED in manifest.parent_map[name]
 
 
 def test_every_var_is_checked() -> None:

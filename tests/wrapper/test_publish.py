@@ -44,7 +44,7 @@ def test_hashes_follow_the_published_rows_whatever_happened_to_them(
 ) -> None:
     awkward_whiteballoon(whiteballoon)
     wrapper.snapshot("--all")
-    query(warehouse, f"drop table {SNAPSHOTS}")
+    query(warehouse, f"drop table {SNAPSHOTS} cascade")
     wrapper.snapshot("--user", "1")
     keys = "select user_id, group_slug from signal_profiles.{} order by 1, 2"
     rows = query(warehouse, keys.format("signal_profile_snapshots"))

@@ -263,11 +263,12 @@ def test_metrics_go_to_a_real_socket_and_dry_runs_send_none(wrapper: Wrapper, tw
         wrapper.snapshot("--all", "--dry-run")
         assert wrapper("snapshot", "--user", "99").code == 2
         entry = wrapper.snapshot("--all")
-        received = [receiver.recv(1000).decode() for _ in range(5)]
+        received = [receiver.recv(1000).decode() for _ in range(6)]
     assert received[0] == "signal_glaze.snapshot_failures:1|c"
     assert received[1].startswith("signal_glaze.snapshot_duration:")
     assert received[2:4] == ["signal_glaze.snapshots_generated:6|c", "signal_glaze.snapshots_changed:6|c"]
-    assert received[4] == f"signal_glaze.snapshot_duration:{round(entry['duration_seconds'] * 1000)}|ms"
+    assert received[4] == "signal_glaze.highlights_stale_now:0|g"
+    assert received[5] == f"signal_glaze.snapshot_duration:{round(entry['duration_seconds'] * 1000)}|ms"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "no such host.invalid", "a" * 300])

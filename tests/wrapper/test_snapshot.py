@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from wrapper import LinkStat, SignalProfileSnapshot, TagStat
 from wrapper.project import PROJECT_DIR
 
-SCHEMA = json.loads((PROJECT_DIR / "docs" / "snapshot.schema.json").read_text())
+SCHEMA = json.loads((PROJECT_DIR / "schemas" / "signal_profile_snapshot.schema.json").read_text())
 
 FULL = SignalProfileSnapshot(
     user_id=42,

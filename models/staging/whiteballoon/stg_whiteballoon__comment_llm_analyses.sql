@@ -13,7 +13,18 @@ final as (
         request_tags collate "C" as request_tags,
         request_tags_json,
         tags collate "C" as tags,
-        tags_json
+        tags_json,
+        help_request_id,
+        run_id,
+        summary,
+        audience,
+        residency_stage,
+        location,
+        location_precision,
+        urgency,
+        sentiment,
+        notes,
+        recorded_at
     from source
 
 )

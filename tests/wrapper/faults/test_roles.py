@@ -95,6 +95,8 @@ def published(deployed: Deployed, amount: Callable[[int, int], int]) -> Deployed
         assert deployed.wrapper.snapshot(*arguments)["generated"] == generated
     with contextlib.closing(psycopg2.connect(deployed.url)) as admin:
         assert query(admin, "select count(*) from signal_profiles_source.comment_llm_analyses") == [(3,)]
+    assert deployed.refuses(READERS[0], f"table {PUBLISHED}")
+    deployed.apply()
     return deployed
 
 
@@ -145,7 +147,9 @@ def test_a_reader_reads_what_is_published_and_no_comment(published: Deployed, ro
             select relation.oid::regclass::text
             from pg_class as relation
             inner join pg_namespace as n on n.oid = relation.relnamespace
-            where n.nspname = 'signal_profiles' and relation.relkind in ('r', 'p', 'v', 'm')
+            where
+                n.nspname = 'signal_profiles' and relation.relkind in ('r', 'p', 'v', 'm')
+                and has_table_privilege(relation.oid, 'select')
             """,
         )
         assert (PUBLISHED,) in relations
@@ -156,23 +160,26 @@ def test_a_reader_reads_what_is_published_and_no_comment(published: Deployed, ro
     assert [word for word in WORDS if word in "".join(visible)] == []
 
 
-def test_a_relation_can_be_published_without_the_analysts(published: Deployed) -> None:
-    """And what is new otherwise is theirs at once; applying the file again changes neither."""
+def test_bio_inputs_are_withheld_from_analysts_alone(published: Deployed) -> None:
+    """However often the file is applied, and whatever runs after it."""
     analyst, bio_generator = READERS
-    with contextlib.closing(psycopg2.connect(published.as_role(RUNNER))) as runner, runner:
-        query(runner, "create table signal_profiles.signal_profile_bio_inputs (notes text)")
-        query(runner, f"revoke select on signal_profiles.signal_profile_bio_inputs from {analyst}")
-        query(runner, "create view signal_profiles.new as select 1 as one")
     for _ in range(2):
         assert published.refuses(analyst, "table signal_profiles.signal_profile_bio_inputs")
         assert not published.refuses(bio_generator, "table signal_profiles.signal_profile_bio_inputs")
-        assert not published.refuses(analyst, "table signal_profiles.new")
+        assert not published.refuses(analyst, "table signal_profiles.signal_profile_groups")
         published.apply()
+    refused = published.wrapper("export", WAREHOUSE_URL=published.as_role(analyst))
+    assert (refused.code, refused.stdout) == (2, "")
+    assert refused.stderr == (
+        "wrapper: the user of WAREHOUSE_URL may not read this: permission denied for table signal_profile_bio_inputs "
+        "(deploy/roles.sql, or the dbt vars analyst_roles and bio_roles, grant it)\n"
+    )
+    assert published.wrapper.succeed("freshness", WAREHOUSE_URL=published.as_role(analyst)).stdout
 
 
 def test_the_grants_name_the_tables_that_are_read() -> None:
     text = (PROJECT_DIR / "deploy" / "roles.sql").read_text()
-    own = [f"'{table.name}'" for table in source_tables() if table.source == "whiteballoon"]
+    own = [f"'{table.name}'" for table in source_tables() if table.source != "whiteballoon_analyses"]
     assert f"tablename in ({', '.join(own)})" in text
 
 

@@ -1,12 +1,8 @@
-{{
-    config(
-        materialized='incremental',
-        incremental_strategy='replace_scope',
-        on_schema_change='fail',
-        full_refresh=false,
-        pre_hook="{{ refuse_what_was_not_built_and_tested() }}"
-    )
-}}
+{{ readable_by(var('analyst_roles') + var('bio_roles')) }}
+
+-- Nothing goes out unless everything that is published with it was built and tested too.
+-- depends_on: {{ ref('int_bio_inputs') }}
+-- depends_on: {{ ref('int_highlights') }}
 
 with candidates as (
 

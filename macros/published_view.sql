@@ -1,0 +1,29 @@
+{#-
+    A view that is never dropped, so that analysts' views on it survive, and replaced only when its query is another one,
+    since that would wait for whoever is reading it.
+-#}
+{%- materialization published_view, adapter='postgres' -%}
+    {%- set target_relation = this.incorporate(type='view') -%}
+    {{- run_hooks(pre_hooks) -}}
+
+    {%- call statement('probe') -%}
+        {{ get_assert_columns_equivalent(sql) }}
+        create temporary view {{ adapter.quote(this.identifier ~ '__probe') }} as ({{ sql }})
+    {%- endcall -%}
+    {%- call statement('same', fetch_result=true) -%}
+        select pg_get_viewdef({{ text_literal('pg_temp.' ~ adapter.quote(this.identifier ~ '__probe')) }}::regclass)
+            is not distinct from pg_get_viewdef(to_regclass({{ text_literal(target_relation.render()) }}))
+    {%- endcall -%}
+    {%- call statement('main') -%}
+        drop view pg_temp.{{ adapter.quote(this.identifier ~ '__probe') }};
+        {% if not load_result('same').data[0][0] -%}
+            create or replace view {{ target_relation }} as ({{ sql }})
+        {%- endif %}
+    {%- endcall -%}
+
+    {%- do apply_grants(target_relation, config.get('grants'), should_revoke=true) -%}
+    {%- do persist_docs(target_relation, model) -%}
+    {{- run_hooks(post_hooks) -}}
+    {%- do adapter.commit() -%}
+    {{- return({'relations': [target_relation]}) -}}
+{%- endmaterialization -%}
