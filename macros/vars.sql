@@ -11,6 +11,7 @@
         'bio_messages_limit': _is_limit,
         'tracking_parameters': _is_list_of_names,
         'whiteballoon_schema': _is_schema,
+        'contract_version': _is_limit,
         'analyst_roles': _is_list_of_names,
         'bio_roles': _is_list_of_names,
         'highlights_schema': _is_schema,

@@ -103,6 +103,33 @@ def load() -> None:
     _say("loaded")
 
 
+@cli.command()
+@click.option("--yes", is_flag=True, help="Do it.")
+def upgrade(yes: bool) -> None:
+    """Name what a new version of the published contract replaces, views of others included; with --yes, drop it.
+
+    The next `snapshot --all` publishes everything anew. Stored hashes stay.
+    """
+    from wrapper import contract
+    from wrapper.settings import read_settings
+    from wrapper.warehouse import open_warehouse
+
+    with open_warehouse(read_settings(), to_write=yes) as warehouse:
+        warehouse.lock(0)
+        plan = contract.plan_upgrade(warehouse)
+        if plan is None:
+            _say("nothing to upgrade")
+            return
+        _say(f"to be dropped, of version {plan.version} of the contract: {', '.join(plan.relations)}")
+        if plan.views_of_others:
+            _say(f"views of others that go with them, to be saved first: {', '.join(plan.views_of_others)}")
+        if yes:
+            contract.upgrade(warehouse, plan)
+            _say("dropped: run wrapper snapshot --all now, then make the views of others anew")
+        else:
+            _say("nothing was done: wrapper upgrade --yes does it")
+
+
 @cli.command(context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="ARGS...")
 def dbt(arguments: tuple[str, ...]) -> None:

@@ -12,6 +12,7 @@ import psycopg2
 
 from wrapper import dbt_client, interrupts, output_files, published, statsd
 from wrapper.consumers import count_stale_highlights
+from wrapper.contract import check_version
 from wrapper.errors import BuildError, WrapperError
 from wrapper.load import load, source_vars
 from wrapper.run_log import Entry, RunLog
@@ -90,6 +91,8 @@ def _run(settings: Settings, request: Request, entry: Entry, listener: Listener)
         output_files.prepare(request.output_dir)
     with open_warehouse(settings) as warehouse:
         warehouse.lock(request.wait_seconds)
+        if not request.dry_run:
+            check_version(warehouse)
         load(warehouse, listener.line)
         if _scope_holds_anything(warehouse, request.scope):
             _build_and_hash(warehouse, request, entry, listener)

@@ -1,10 +1,16 @@
 """Rules about the dbt project itself, read from its manifest."""
 
+import dataclasses
+import json
+import typing
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from wrapper import LinkStat, SignalProfileSnapshot, TagStat
 from wrapper.project import PROFILES_DIR, PROJECT_DIR, project_vars
 
 PUBLISHED = "model.signal_profiles.signal_profile_snapshots"
@@ -109,6 +115,31 @@ def test_what_is_public_stands_on_its_own(parsed: tuple[Any, list[str]]) -> None
     # Whatever is published comes after the gate that the snapshots went through.
     for name in TABLES - {PUBLISHED}:
         assert PUBLISHED in manifest.parent_map[name]
+
+
+def test_dataclass_schema_and_contract_are_of_one_shape(parsed: tuple[Any, list[str]]) -> None:
+    """The JSON Schema for programs, the Python type and the table: whichever changes alone fails here."""
+    schema = json.loads((PROJECT_DIR / "schemas" / "signal_profile_snapshot.schema.json").read_text())
+    contract = {name: column.data_type for name, column in parsed[0].nodes[PUBLISHED].columns.items()}
+    annotations = typing.get_type_hints(SignalProfileSnapshot)
+    assert list(annotations) == list(contract) == list(schema["properties"]) == schema["required"]
+
+    def json_type(of: dict[str, Any]) -> str:
+        return str((schema["$defs"][of["$ref"].rsplit("/", 1)[1]] if "$ref" in of else of)["type"])
+
+    kinds = {
+        (int, "bigint", "integer"),
+        (str, "text", "string"),
+        (datetime, "timestamp", "string"),
+        (tuple, "jsonb", "array"),
+        (Mapping, "jsonb", "object"),
+    }
+    for name, annotation in annotations.items():
+        python_type = typing.get_origin(annotation) or annotation
+        assert (python_type, contract[name], json_type(schema["properties"][name])) in kinds, name
+    for name, entry in (("top_links", LinkStat), ("top_tags", TagStat)):
+        items = schema["properties"][name]["items"]
+        assert [field.name for field in dataclasses.fields(entry)] == list(items["properties"]) == items["required"]
 
 
 def test_every_var_is_checked() -> None:

@@ -289,17 +289,3 @@ def test_inherited_libpq_variables_do_not_leak_into_a_run(wrapper: Wrapper, two_
         DBT_TARGET="none",
     )
     assert entry["generated"] == 6
-
-
-def test_export_prints_snapshots_with_their_hashes(
-    wrapper: Wrapper, two_groups: WhiteBalloon, warehouse: Connection
-) -> None:
-    nothing = wrapper("export")
-    assert (nothing.code, nothing.stdout) == (2, "")
-    assert nothing.stderr == "wrapper: nothing is published yet: run wrapper snapshot --all first\n"
-    wrapper.snapshot("--all")
-    rows = [json.loads(line) for line in wrapper.succeed("export").stdout.splitlines()]
-    stored = {key: value[0] for key, value in hashes(warehouse).items()}
-    assert {(row["snapshot"]["user_id"], row["snapshot"]["group_slug"]): row["snapshot_hash"] for row in rows} == stored
-    scoped = wrapper.succeed("export", "--user", "2", "--group-slug", "b").stdout.splitlines()
-    assert [json.loads(line)["snapshot"]["user_id"] for line in scoped] == [2]

@@ -1,0 +1,175 @@
+"""The bio generator and the highlight store, living off the published schema alone."""
+
+import json
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import psycopg2
+import pytest
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+
+from examples.make_whiteballoon import main as make_example
+from tests.wrapper.conftest import Wrapper, query
+from tests.wrapper.servers import Server
+from tests.wrapper.whiteballoon import WhiteBalloon
+from wrapper.project import PROJECT_DIR
+
+FRESHNESS = "signal_profiles.signal_profile_highlight_freshness"
+
+
+def lines(wrapper: Wrapper, *arguments: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in wrapper.succeed("export", *arguments).stdout.splitlines()]
+
+
+def users(found: list[dict[str, Any]]) -> list[int]:
+    return [line["snapshot"]["user_id"] for line in found]
+
+
+@pytest.fixture
+def members(whiteballoon: WhiteBalloon) -> WhiteBalloon:
+    """Four members with one message each, on the 18th of March 2024 at noon."""
+    whiteballoon.group(1, 2, 3, 4)
+    for user in (1, 2, 3, 4):
+        whiteballoon.comment(user, "hello", tags=['["food", 7, " "]', "a,, b", None])
+    return whiteballoon
+
+
+def highlight(whiteballoon: WhiteBalloon, user: int, snapshot_hash: str, stale_after: str | None = None) -> None:
+    whiteballoon.execute(
+        "insert into user_profile_highlights (user_id, source_group, snapshot_hash, snapshot_last_seen_at, "
+        "stale_after, is_stale, manual_override) values (?, 'g', ?, '2024-03-18 12:00:00', ?, 0, 0)",
+        user, snapshot_hash, stale_after,
+    )  # fmt: skip
+
+
+def test_nothing_published_yet_is_one_line(wrapper: Wrapper, members: WhiteBalloon) -> None:
+    for command in ("export", "freshness"):
+        nothing = wrapper(command)
+        assert (nothing.code, nothing.stdout) == (2, "")
+        assert nothing.stderr == "wrapper: nothing is published yet: run wrapper snapshot --all first\n"
+    for moment in ("yesterday", "2024-13-01", ""):
+        refused = wrapper("export", "--changed-since", moment)
+        assert refused.code == 2
+        assert refused.stderr.startswith(f"wrapper: Invalid value for '--changed-since': {moment!r} is no moment like ")
+
+
+def test_bios_live_through_the_runs(wrapper: Wrapper, members: WhiteBalloon, warehouse: Connection) -> None:
+    wrapper.snapshot("--all")
+    exported = lines(wrapper)
+    assert users(exported) == [1, 2, 3, 4]
+    assert exported[0]["analyses"] == [
+        {
+            "comment_id": 1, "help_request_id": 1, "run_id": "", "summary": "", "resource_tags": ["food"],
+            "request_tags": ["a", "b"], "audience": "", "residency_stage": "", "location": "",
+            "location_precision": "", "urgency": "", "sentiment": "", "tags": [], "notes": "", "recorded_at": "",
+        }
+    ]  # fmt: skip
+    stored = query(warehouse, "select user_id, snapshot_hash from signal_profiles.signal_profile_snapshot_hashes")
+    assert sorted(stored) == [(line["snapshot"]["user_id"], line["snapshot_hash"]) for line in exported]
+    assert users(lines(wrapper, "--user", "2", "--group-slug", "g")) == [2]
+
+    # Bios are written for three of them; one goes stale with the day, another when its member writes.
+    for line in exported[:3]:
+        highlight(members, line["snapshot"]["user_id"], line["snapshot_hash"])
+    members.execute("update user_profile_highlights set stale_after = '2024-01-01 00:00:00' where user_id = 1")
+    members.comment(2, "more", at="2024-03-19 12:00:00")
+    # Whichever group is run: the highlight store is published whole.
+    between = query(warehouse, "select now()")[0][0].isoformat()
+    assert wrapper.snapshot("--user", "2")["changed"] == 1
+    assert users(lines(wrapper, "--changed-since", between)) == [2]
+    assert users(lines(wrapper, "--stale")) == [1, 2, 4]
+    found = json.loads(wrapper.succeed("freshness", "--json").stdout)
+    assert found == {
+        "counts": {"never-glazed": 1, "new-messages": 1, "stale-after": 1, "up-to-date": 1},
+        "to_rewrite": [
+            {"user_id": 1, "group_slug": "g", "reason": "stale-after"},
+            {"user_id": 2, "group_slug": "g", "reason": "new-messages"},
+            {"user_id": 4, "group_slug": "g", "reason": "never-glazed"},
+        ],
+    }
+    for_people = wrapper.succeed("freshness").stdout.splitlines()
+    assert for_people[:4] == [
+        "       1  never-glazed", "       1  new-messages", "       1  stale-after", "       1  up-to-date",
+    ]  # fmt: skip
+    assert for_people[4:] == [
+        "to rewrite:",
+        "       1  stale-after        g",
+        "       2  new-messages       g",
+        "       4  never-glazed       g",
+    ]
+
+
+def test_a_bio_goes_stale_at_its_moment_in_utc(wrapper: Wrapper, members: WhiteBalloon, warehouse: Connection) -> None:
+    """An hour from now is not yet, an hour ago is past, whatever the session's time zone says of the hour."""
+    for user, shift in ((1, "+1 hour"), (2, "-1 hour")):
+        (moment,) = members.app.execute("select datetime('now', ?)", (shift,)).fetchone()
+        highlight(members, user, "0" * 64, moment)
+    wrapper.snapshot("--all")
+    for zone in ("UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"):
+        query(warehouse, f"set time zone '{zone}'")
+        found = query(warehouse, f"select user_id, reason from {FRESHNESS} where user_id < 3 order by 1")
+        assert found == [(1, "snapshot-mismatch"), (2, "stale-after")], zone
+
+
+def test_a_file_of_analyses_with_few_columns_will_do(wrapper: Wrapper, members: WhiteBalloon) -> None:
+    members.analyses.executescript(
+        "drop table comment_llm_analyses;"
+        "create table comment_llm_analyses (comment_id integer primary key, resource_tags, request_tags, tags);"
+        "insert into comment_llm_analyses values (1, 'food', null, null);"
+    )
+    wrapper.snapshot("--all")
+    assert [line["analyses"][:1] and line["analyses"][0]["resource_tags"] for line in lines(wrapper)] == [
+        ["food"], [], [], [],
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def example(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Wrapper:
+    folder = tmp_path_factory.mktemp("example")
+    make_example(folder / "data")
+    wrapper = Wrapper(folder, {"WAREHOUSE_URL": server.create_database("example"), "PROFILE_SIGNAL_GLAZE": "on"})
+    wrapper.snapshot("--all")
+    return wrapper
+
+
+def test_every_line_of_the_example_is_valid(example: Wrapper) -> None:
+    schema = json.loads((PROJECT_DIR / "schemas" / "signal_profile_snapshot.schema.json").read_text())
+    validator = jsonschema.Draft202012Validator(schema)
+    exported = lines(example)
+    assert len(exported) > 80
+    for line in exported:
+        assert list(line) == ["snapshot", "snapshot_hash", "analyses"]
+        validator.validate(line["snapshot"])
+        moments = [analysis["comment_id"] for analysis in line["analyses"]]
+        assert len(moments) <= 12
+
+
+def test_the_flat_views_hold_what_the_snapshots_hold(example: Wrapper) -> None:
+    connection = psycopg2.connect(example.environ["WAREHOUSE_URL"])
+    exported = [line["snapshot"] for line in lines(example)]
+
+    def rows(relation: str, columns: str) -> list[tuple[Any, ...]]:
+        return sorted(query(connection, f"select user_id, group_slug, {columns} from signal_profiles.{relation}"))
+
+    def entries(column: str) -> Any:
+        return ((s["user_id"], s["group_slug"], *entry) for s in exported for entry in _entries(s[column]))
+
+    assert rows("signal_profile_links", "link_rank, url, domain, link_count") == sorted(entries("top_links"))
+    assert rows("signal_profile_tags", "tag_rank, label, tag_count") == sorted(entries("top_tags"))
+    assert rows("signal_profile_reactions", "emoji, reaction_count") == sorted(entries("reaction_counts"))
+    assert rows("signal_profile_attachments", "kind, attachment_count") == sorted(entries("attachment_counts"))
+    groups = query(connection, 'select * from signal_profiles.signal_profile_groups order by group_slug collate "C"')
+    assert [group[0] for group in groups] == sorted({s["group_slug"] for s in exported})
+    for slug, members_, messages, first, last, urls in groups:
+        inside = [s for s in exported if s["group_slug"] == slug]
+        assert (members_, messages) == (len(inside), sum(s["message_count"] for s in inside))
+        assert first.isoformat() == min(s["first_seen_at"] for s in inside)
+        assert last.isoformat() == max(s["last_seen_at"] for s in inside)
+        assert urls == len({link["url"] for s in inside for link in s["top_links"]})
+    connection.close()
+
+
+def _entries(value: Any) -> Any:
+    if isinstance(value, dict):
+        return value.items()
+    return ((rank, *entry.values()) for rank, entry in enumerate(value, start=1))

@@ -1,0 +1,59 @@
+"""The version of the published contract, and what an upgrade names before it touches it."""
+
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+
+from tests.wrapper.conftest import Wrapper, query
+from tests.wrapper.test_rows import awkward_whiteballoon
+from tests.wrapper.whiteballoon import WhiteBalloon
+
+SNAPSHOTS = "signal_profiles.signal_profile_snapshots"
+
+
+def test_another_version_is_refused_until_it_is_upgraded(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
+) -> None:
+    awkward_whiteballoon(whiteballoon)
+    wrapper.snapshot("--all")
+    comments = query(
+        warehouse,
+        "select obj_description(oid, 'pg_class') from pg_class "
+        "where relnamespace = 'signal_profiles'::regnamespace and relkind in ('r', 'v')",
+    )
+    assert len(comments) == 10
+    assert all(str(comment).endswith("Contract version 1.") for (comment,) in comments)
+    assert wrapper.succeed("upgrade").stderr == "nothing to upgrade\n"
+    moved = query(warehouse, "select changed_at from signal_profiles.signal_profile_snapshot_hashes order by 1")
+
+    query(warehouse, "create schema analysts")
+    query(warehouse, "create view analysts.active as select * from signal_profiles.signal_profile_links")
+    query(warehouse, 'create view analysts."of the active" as select * from analysts.active')
+    query(warehouse, "create view analysts.unconcerned as select * from signal_profiles.signal_profile_snapshot_hashes")
+    query(warehouse, f"comment on table {SNAPSHOTS} is 'Old. Contract version 7.'")
+    refused = wrapper("snapshot", "--all")
+    assert refused.code == 2
+    assert refused.stderr == (
+        "wrapper: schema signal_profiles holds version 7 of the published contract, and this is version 1: "
+        "see what `wrapper upgrade` would replace, then let it\n"
+    )
+    assert wrapper.log()[-1]["status"] == "failed"
+    # What would move can be seen before.
+    assert wrapper.snapshot("--all", "--dry-run")["changed"] == 0
+
+    named = wrapper.succeed("upgrade").stderr.splitlines()
+    assert named[0].startswith(
+        "to be dropped, of version 7 of the contract: signal_profiles.signal_profile_attachments, "
+    )
+    assert named[1:] == [
+        'views of others that go with them, to be saved first: analysts."of the active", analysts.active',
+        "nothing was done: wrapper upgrade --yes does it",
+    ]
+    assert len(query(warehouse, f"table {SNAPSHOTS}")) == 10
+    wrapper.succeed("upgrade", "--yes")
+    assert query(warehouse, f"select to_regclass('{SNAPSHOTS}'), to_regclass('analysts.active')") == [(None, None)]
+    assert len(query(warehouse, "table analysts.unconcerned")) == 10
+    assert wrapper.snapshot("--all")["unchanged"] == 10
+    assert query(warehouse, "select changed_at from signal_profiles.signal_profile_snapshot_hashes order by 1") == moved
+
+
+def test_nothing_published_is_nothing_to_upgrade(wrapper: Wrapper) -> None:
+    assert wrapper.succeed("upgrade").stderr == "nothing to upgrade\n"

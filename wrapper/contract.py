@@ -1,0 +1,105 @@
+"""The version of the published contract: kept in the relations' comments, checked before a run, upgraded on request."""
+
+import dataclasses
+
+from psycopg2 import sql
+
+from wrapper.errors import ConfigurationError
+from wrapper.project import project_vars
+from wrapper.published import hashes_table, snapshots_table
+from wrapper.warehouse import Warehouse, exists
+
+_OLDEST = "0"
+# Whatever depends on what we published, by way of any number of views, and is not ours.
+_OTHERS = """
+with recursive dependent as (
+    select view.oid, view.oid::regclass::text as name
+    from pg_depend
+    inner join pg_rewrite on pg_rewrite.oid = pg_depend.objid and pg_depend.classid = 'pg_rewrite'::regclass
+    inner join pg_class as view on view.oid = pg_rewrite.ev_class
+    where pg_depend.refobjid = any(%(published)s::oid[]) and view.oid <> pg_depend.refobjid
+    union
+    select view.oid, view.oid::regclass::text
+    from dependent
+    inner join pg_depend on pg_depend.refobjid = dependent.oid
+    inner join pg_rewrite on pg_rewrite.oid = pg_depend.objid and pg_depend.classid = 'pg_rewrite'::regclass
+    inner join pg_class as view on view.oid = pg_rewrite.ev_class
+    where view.oid <> dependent.oid
+)
+select name from dependent where not oid = any(%(published)s::oid[]) order by name
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Upgrade:
+    """What an upgrade takes away: the published relations of another version, and the views of others on them."""
+
+    version: str
+    relations: list[str]
+    views_of_others: list[str]
+
+
+def check_version(warehouse: Warehouse) -> None:
+    """Refuse to publish into relations of another version of the contract.
+
+    Raises ConfigurationError with the command that upgrades them.
+    """
+    found = _published_version(warehouse)
+    if found is not None and found != _own_version():
+        raise ConfigurationError(
+            f"schema {warehouse.settings.warehouse_schema} holds version {found} of the published contract, and this "
+            f"is version {_own_version()}: see what `wrapper upgrade` would replace, then let it"
+        )
+
+
+def plan_upgrade(warehouse: Warehouse) -> Upgrade | None:
+    """Return what an upgrade would take away; None where what is published is of this version, or nothing is."""
+    version = _published_version(warehouse)
+    if version is None or version == _own_version():
+        return None
+    with warehouse.connection as connection, connection.cursor() as cursor:
+        cursor.execute(
+            """
+            select oid, oid::regclass::text from pg_class
+            where relnamespace = to_regnamespace(%s) and relkind in ('r', 'v') and relname like 'signal\\_profile\\_%%'
+                and oid <> coalesce(to_regclass(%s), 0::oid)
+            order by relname
+            """,
+            (
+                sql.Identifier(warehouse.settings.warehouse_schema).as_string(cursor),
+                hashes_table(warehouse.settings).as_string(cursor),
+            ),
+        )
+        published = cursor.fetchall()
+        cursor.execute(_OTHERS, {"published": [oid for oid, _ in published]})
+        return Upgrade(version, [name for _, name in published], [name for (name,) in cursor.fetchall()])
+
+
+def upgrade(warehouse: Warehouse, plan: Upgrade) -> None:
+    """Drop what the plan names, in one transaction; the next run over everybody publishes it anew.
+
+    The hashes stay, so that the run knows which snapshots moved.
+    """
+    with warehouse.connection as connection, connection.cursor() as cursor:
+        for name in plan.relations:
+            # Names as Postgres itself quotes them; a view may have gone with an earlier one.
+            cursor.execute("select relkind from pg_class where oid = to_regclass(%s)", (name,))
+            if row := cursor.fetchone():
+                cursor.execute(f"drop {'view' if row[0] == 'v' else 'table'} {name} cascade")
+
+
+def _own_version() -> str:
+    return str(project_vars()["contract_version"])
+
+
+def _published_version(warehouse: Warehouse) -> str | None:
+    table = snapshots_table(warehouse.settings)
+    with warehouse.connection as connection, connection.cursor() as cursor:
+        if not exists(cursor, table):
+            return None
+        cursor.execute(
+            "select substring(obj_description(to_regclass(%s), 'pg_class') from 'Contract version ([0-9]+)[.]$')",
+            (table.as_string(cursor),),
+        )
+        row = cursor.fetchone()
+        return row[0] if row and row[0] else _OLDEST
