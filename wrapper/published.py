@@ -116,6 +116,7 @@ def store_hashes(connection: Connection, settings: Settings, scope: Scope, run_i
         generated, changed, unchanged, removed = cursor.fetchone() or (0, 0, 0, 0)
         if not dry_run:
             _store(cursor, hashes, table, run_id)
+            cursor.execute(sql.SQL("analyze {}").format(hashes))
         return Outcome(generated, changed, unchanged, removed, _digest(connection))
 
 

@@ -91,6 +91,27 @@ def test_an_interrupted_run_says_so_and_publishes_nothing(
     assert wrapper.snapshot("--all")["changed"] == 1
 
 
+@pytest.mark.parametrize("what", ["table", "file"])
+def test_an_interrupt_ends_a_wait_outside_of_dbt(
+    wrapper: Wrapper, one_member: WhiteBalloon, warehouse: Connection, blocker: Connection, what: str
+) -> None:
+    """In C code, that of libpq or of SQLite, where Python's signal handlers do not run."""
+    if what == "table":
+        query(warehouse, "create schema signal_profiles_source")
+        query(warehouse, "create table signal_profiles_source.user_attributes ()")
+        query(blocker, "lock table signal_profiles_source.user_attributes in access exclusive mode")
+    else:
+        one_member.execute("begin exclusive")
+    process = wrapper.start("snapshot", "--all")
+    waits = {"table": "wait_event_type = 'Lock'", "file": "application_name = 'signal-profile-snapshots'"}[what]
+    wait_for(warehouse, f"count(*) > 0 from pg_stat_activity where {waits}")
+    process.send_signal(signal.SIGTERM)
+    # Of the lock_timeout of 60 seconds, or of as long a wait for the file, nothing is left.
+    assert process.communicate(timeout=20)[1] == "wrapper: interrupted\n"
+    assert process.returncode == 130
+    assert [entry["status"] for entry in wrapper.log()] == ["interrupted"]
+
+
 def test_a_killed_run_leaves_no_lock_and_no_statement_behind(
     wrapper: Wrapper, one_member: WhiteBalloon, warehouse: Connection, blocker: Connection
 ) -> None:

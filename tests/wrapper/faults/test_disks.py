@@ -27,6 +27,7 @@ class SmallDisk:
         assert self.holder.stdout is not None
         if self.holder.stdout.readline() != "mounted\n":
             pytest.skip("a file system cannot be mounted here: run as root, or where user namespaces are allowed")
+        self.folder = folder
         # The same folder from outside.
         self.path = Path(f"/proc/{self.holder.pid}/root{folder}")
 
@@ -38,6 +39,12 @@ class SmallDisk:
         process = wrapper.start(*arguments, prefix=[*enter, "sh", "-c", 'cd "$0" && exec "$@"', str(wrapper.cwd)])
         stdout, stderr = process.communicate(timeout=180)
         return Result(process.returncode, stdout, stderr)
+
+    def make_read_only(self) -> None:
+        """Let nothing be written any more."""
+        enter = ["nsenter", "--target", str(self.holder.pid), "--mount"]
+        users = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
+        subprocess.run([*enter, *users, "mount", "-o", "remount,ro", self.folder], check=True)
 
     def fill(self) -> None:
         """Leave no room."""
@@ -143,3 +150,14 @@ def test_a_full_disk_under_the_output_directory(
     payloads = sorted(json.dumps(json.loads(path.read_text()), sort_keys=True) for path in disk.path.iterdir())
     lines = run(disk, wrapper, "export").splitlines()
     assert payloads == sorted(json.dumps(json.loads(line)["snapshot"], sort_keys=True) for line in lines)
+
+
+def test_a_read_only_storage_directory(wrapper: Wrapper, whiteballoon: WhiteBalloon, disks: list[SmallDisk]) -> None:
+    disk = SmallDisk(wrapper.cwd / "storage", 1)
+    disks.append(disk)
+    disk.make_read_only()
+    result = disk.run(wrapper, "snapshot", "--all")
+    assert (result.code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "wrapper: STORAGE_DIR: storage/signal_profile_snapshot.log cannot be written: Read-only file system\n"
+    )
