@@ -51,8 +51,12 @@ def quoted(wrapper: Wrapper, result: Result) -> list[str]:
     for path in storage.rglob("*"):
         if path.is_file() and (storage / "postgres" not in path.parents or path.suffix == ".log"):
             places[str(path)] = path.read_bytes().decode(errors="replace")
-    # dbt's results and the server's log are among them.
-    assert {Path(place).name for place in places} >= {"run_results.json", "server.log", "signal_profile_snapshot.log"}
+    # dbt's files and the server's log are among them.
+    assert {Path(place).name for place in places} >= {
+        "partial_parse.msgpack",
+        "server.log",
+        "signal_profile_snapshot.log",
+    }
     return [place for place, text in places.items() if MARK.lower() in text.lower()]
 
 

@@ -57,7 +57,7 @@ def test_everything_that_a_run_makes_is_private(
         for path in [tmp_path / name, *(tmp_path / name).rglob("*")]
         if name in {"storage", "out"} or path != tmp_path / name
     ]
-    for name in ("run_results.json", "server.log", "PG_VERSION", "signal_profile_snapshot.log", "1-g.json"):
+    for name in ("partial_parse.msgpack", "server.log", "PG_VERSION", "signal_profile_snapshot.log", "1-g.json"):
         assert name in {path.name for path in made}
     too_open = {str(path): oct(mode(path)) for path in made if mode(path) not in {0o600, 0o700}}
     assert too_open == {}

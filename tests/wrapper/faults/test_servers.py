@@ -1,5 +1,6 @@
 """The warehouse's server stopped, at once and without a word, in the middle of runs."""
 
+import contextlib
 import json
 import os
 import random
@@ -19,8 +20,9 @@ from tests.wrapper.whiteballoon import WhiteBalloon
 
 
 def crash(data_dir: Path) -> None:
-    """Stop a server as `pg_ctl stop -m immediate` does, or a machine that loses its power."""
-    os.kill(int((data_dir / "postmaster.pid").read_text().splitlines()[0]), signal.SIGQUIT)
+    """Stop a server, if it has not ended, as `pg_ctl stop -m immediate` does, or a machine that loses its power."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError, IndexError):
+        os.kill(int((data_dir / "postmaster.pid").read_text().splitlines()[0]), signal.SIGQUIT)
 
 
 def exported(wrapper: Wrapper) -> list[str]:
