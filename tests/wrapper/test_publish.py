@@ -136,3 +136,35 @@ def test_a_role_that_owns_the_schemas_needs_no_right_on_the_database(
     assert len(wrapper.succeed("export").stdout.splitlines()) == 10
     assert wrapper("snapshot", "--all").code == 2
     connection.close()
+
+
+def test_grants_come_from_two_vars_and_are_left_alone_without(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
+) -> None:
+    awkward_whiteballoon(whiteballoon)
+    for role in ("grants_analyst", "grants_bio", "grants_by_hand"):
+        query(warehouse, f"create role {role}")
+    readers = """
+        select role, array_agg(relname::text order by relname)
+        from unnest(array['grants_analyst', 'grants_bio', 'grants_by_hand']) as role
+        inner join pg_class on relnamespace = 'signal_profiles'::regnamespace and relkind in ('r', 'v')
+        where has_table_privilege(role, pg_class.oid, 'select')
+        group by role order by role
+    """
+    build = ["dbt", "build", "--exclude-resource-type", "unit_test"]
+    roles = ["--vars", "{analyst_roles: [grants_analyst], bio_roles: [grants_bio]}"]
+    wrapper.snapshot("--all")
+    query(warehouse, f"grant select on {SNAPSHOTS} to grants_by_hand")
+    wrapper.succeed(*build)
+    assert query(warehouse, readers) == [("grants_by_hand", ["signal_profile_snapshots"])]
+
+    wrapper.succeed(*build, *roles)
+    (analyst, for_analysts), (bio, for_bios) = query(warehouse, readers)
+    assert (analyst, bio) == ("grants_analyst", "grants_bio")
+    assert len(for_bios) == 10
+    assert set(for_bios) - set(for_analysts) == {"signal_profile_bio_inputs"}
+    query(warehouse, f"revoke select on {SNAPSHOTS} from grants_analyst")
+    wrapper.succeed(*build, "--full-refresh", *roles)
+    assert query(warehouse, readers) == [(analyst, for_analysts), (bio, for_bios)]
+    query(warehouse, "drop owned by grants_analyst, grants_bio, grants_by_hand")
+    query(warehouse, "drop role grants_analyst, grants_bio, grants_by_hand")
