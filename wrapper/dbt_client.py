@@ -73,11 +73,12 @@ def build(
 
     outcome = _invoke(settings, "snapshot", build_arguments(dry_run), {**source_vars, **scope.dbt_vars()}, [on_event])
     results = list(getattr(outcome.result, "results", None) or ())
+    so_far = "the snapshots are published, but " if published else ""
     for result in results:
         if result.status not in {*_PASSED, "skipped"}:
-            raise BuildError(f"{_failure(result)}; the published snapshots are as they were")
+            ending = "" if published else "; the published snapshots are as they were"
+            raise BuildError(f"{so_far}{_failure(result)}{ending}")
     if outcome.exception is not None:
-        so_far = "the snapshots are published, but " if published else ""
         raise BuildError(f"{so_far}dbt did not complete: {_one_line(str(outcome.exception))}") from outcome.exception
     # dbt counts a selection that matches nothing as a success.
     target = CANDIDATE if dry_run else PUBLISHED
