@@ -37,7 +37,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/sqlfluff lint --processes 2 models macros tests
+	$(BIN)/sqlfluff lint --processes 2 models macros analyses tests
 
 audit: setup ## look the locked packages up among the known vulnerabilities
 	@$(BIN)/python .ci/audit.py requirements.lock

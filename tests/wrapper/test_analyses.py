@@ -1,0 +1,83 @@
+"""The questions in analyses/, compiled by dbt and asked of the published example."""
+
+import collections
+import json
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2.extras import RealDictCursor
+
+from examples.make_whiteballoon import main as make_example
+from tests.wrapper.conftest import Wrapper
+from tests.wrapper.servers import Server
+from wrapper.project import PROJECT_DIR
+
+QUESTIONS = sorted(path.stem for path in (PROJECT_DIR / "analyses").glob("*.sql"))
+
+
+@pytest.fixture(scope="module")
+def asked(server: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Any, list[dict[str, Any]]]:
+    """The rows of every question, dbt's manifest, and the snapshots."""
+    folder: Path = tmp_path_factory.mktemp("analyses")
+    make_example(folder / "data")
+    wrapper = Wrapper(folder, {"WAREHOUSE_URL": server.create_database("analyses"), "PROFILE_SIGNAL_GLAZE": "on"})
+    wrapper.snapshot("--all")
+    wrapper.succeed("dbt", "compile", "--quiet")
+    (target,) = folder.glob("storage/dbt/*/dbt")
+    connection = psycopg2.connect(wrapper.environ["WAREHOUSE_URL"], cursor_factory=RealDictCursor)
+    answers = {}
+    for name in QUESTIONS:
+        with connection.cursor() as cursor:
+            cursor.execute((target / "compiled" / "signal_profiles" / "analyses" / f"{name}.sql").read_text())
+            answers[name] = cursor.fetchall()
+    connection.close()
+    snapshots = [json.loads(line)["snapshot"] for line in wrapper.succeed("export").stdout.splitlines()]
+    return answers, json.loads((target / "manifest.json").read_text()), snapshots
+
+
+def test_there_are_eight_questions_about_what_is_published(asked: tuple[dict[str, Any], Any, Any]) -> None:
+    answers, manifest, _ = asked
+    assert len(answers) >= 8
+    for name, rows in answers.items():
+        assert rows, name
+        node = manifest["nodes"][f"analysis.signal_profiles.{name}"]
+        assert node["description"]
+        for parent in node["depends_on"]["nodes"]:
+            assert manifest["nodes"][parent]["access"] == "public", (name, parent)
+
+
+def test_the_answers_are_those_of_the_snapshots(asked: tuple[dict[str, Any], Any, list[dict[str, Any]]]) -> None:
+    answers, _, snapshots = asked
+    by_group: dict[str, list[dict[str, Any]]] = collections.defaultdict(list)
+    for snapshot in snapshots:
+        by_group[snapshot["group_slug"]].append(snapshot)
+
+    for slug, members in by_group.items():
+        ranked = sorted(members, key=lambda s: (-s["message_count"], s["user_id"]))[:10]
+        found = [row["user_id"] for row in answers["most_active_members"] if row["group_slug"] == slug]
+        assert found == [snapshot["user_id"] for snapshot in ranked]
+        months = collections.Counter(s["first_seen_at"][:7] for s in members)
+        newcomers = {
+            row["first_month"].isoformat()[:7]: row["newcomer_count"]
+            for row in answers["newcomers_by_month"]
+            if row["group_slug"] == slug
+        }
+        assert newcomers == months
+        reactions: collections.Counter[str] = collections.Counter()
+        for snapshot in members:
+            reactions.update(snapshot["reaction_counts"])
+        assert reactions == {
+            row["emoji"]: row["reaction_count"] for row in answers["reactions_by_group"] if row["group_slug"] == slug
+        }
+    sharers = collections.defaultdict(set)
+    for snapshot in snapshots:
+        for link in snapshot["top_links"]:
+            sharers[link["url"]].add(snapshot["user_id"])
+    top = answers["most_shared_links"][0]
+    assert top["member_count"] == len(sharers[top["url"]]) == max(map(len, sharers.values()))
+    groups_of = collections.Counter(s["user_id"] for s in snapshots)
+    assert {row["user_id"]: row["group_count"] for row in answers["members_of_several_groups"]} == {
+        user: count for user, count in groups_of.items() if count > 1
+    }
