@@ -16,14 +16,21 @@
     {%- endif -%}
 {%- endmacro -%}
 
-{#- Make an empty stand-in for each optional source table that is missing from the schema of our own copies. -#}
-{%- macro create_missing_optional_sources() -%}
+{#-
+    Make an empty stand-in for each optional source table that is missing from the schema of our own copies; for every
+    one only when asked, since a build without messages would publish that there are none.
+-#}
+{%- macro create_missing_sources() -%}
     {%- if execute -%}
+        {%- set made_schemas = [] -%}
         {%- for source in graph.sources.values() -%}
-            {%- if source.config.meta.get('optional') and source.schema == target.schema ~ '_source'
+            {%- if (source.config.meta.get('optional') or var('make_missing_sources'))
+                and source.schema == target.schema ~ '_source'
                 and adapter.get_relation(source.database, source.schema, source.identifier) is none -%}
                 {#- Not `if not exists`, which asks for the right to create one even where it exists. -#}
-                {%- if not adapter.check_schema_exists(source.database, source.schema) -%}
+                {%- if source.schema not in made_schemas
+                    and not adapter.check_schema_exists(source.database, source.schema) -%}
+                    {%- do made_schemas.append(source.schema) -%}
                     create schema {{ adapter.quote(source.schema) }};
                 {%- endif %}
                 create table {{ adapter.quote(source.schema) }}.{{ adapter.quote(source.identifier) }} (

@@ -12,6 +12,7 @@
         'tracking_parameters': _is_list_of_names,
         'whiteballoon_schema': _is_schema,
         'contract_version': _is_limit,
+        'make_missing_sources': _is_switch,
         'analyst_roles': _is_list_of_names,
         'bio_roles': _is_list_of_names,
         'highlights_schema': _is_schema,
@@ -67,6 +68,10 @@
 
 {%- macro _is_schema(value) -%}
     {%- if value is not none and _is_name(value) -%}{{ return("null or the name of a schema") }}{%- endif -%}
+{%- endmacro -%}
+
+{%- macro _is_switch(value) -%}
+    {%- if value is not boolean -%}{{ return("true or false") }}{%- endif -%}
 {%- endmacro -%}
 
 {%- macro _is_limit(value) -%}

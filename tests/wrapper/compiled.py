@@ -1,7 +1,9 @@
-"""SQL of the dbt project's macros, compiled by dbt itself and run on a list of texts."""
+"""Plain dbt, without the wrapper; SQL of the project's macros, compiled by dbt itself and run on a list of texts."""
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import psycopg2
@@ -42,3 +44,19 @@ def run_on_texts(url: str, sql: str, texts: list[str]) -> list[tuple[object, ...
         rows = cursor.fetchall()
     connection.close()
     return rows
+
+
+def start_plain_dbt(url: str, folder: Path, *arguments: str) -> "subprocess.Popen[str]":
+    """Run dbt by hand, without the wrapper and its lock."""
+    info = psycopg2.connect(url).info
+    return subprocess.Popen(
+        [Path(sys.executable).with_name("dbt"), *arguments, "--profiles-dir", PROFILES_DIR, "--target-path", folder],
+        cwd=PROJECT_DIR,
+        env={
+            **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+            "PGHOST": info.host, "PGUSER": info.user, "PGDATABASE": info.dbname, "DBT_LOG_PATH": str(folder),
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )  # fmt: skip

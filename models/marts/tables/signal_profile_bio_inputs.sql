@@ -1,3 +1,4 @@
+{{ config(indexes=[{'columns': ['group_slug']}]) }}
 {{ readable_by(var('bio_roles')) }}
 
 -- After the snapshots that its rows belong to.

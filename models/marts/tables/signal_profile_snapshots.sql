@@ -1,3 +1,4 @@
+{{ config(indexes=[{'columns': ['group_slug']}]) }}
 {{ readable_by(var('analyst_roles') + var('bio_roles')) }}
 
 -- Nothing goes out unless everything that is published with it was built and tested too.

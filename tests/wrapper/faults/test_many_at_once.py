@@ -1,8 +1,5 @@
 """Many runs, plain dbt and readers at once."""
 
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,9 +9,9 @@ import psycopg2
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
+from tests.wrapper.compiled import start_plain_dbt
 from tests.wrapper.conftest import Wrapper, query
 from tests.wrapper.whiteballoon import WhiteBalloon
-from wrapper.project import PROFILES_DIR, PROJECT_DIR
 
 GROUPS = 8
 MEMBERS = 20
@@ -84,22 +81,6 @@ def write(whiteballoon: WhiteBalloon) -> None:
 
 def counts(warehouse: Connection) -> list[tuple[object, ...]]:
     return query(warehouse, f"select distinct group_slug, message_count from {SNAPSHOTS} order by 1, 2")
-
-
-def start_plain_dbt(url: str, folder: Path, *arguments: str) -> "subprocess.Popen[str]":
-    """Run dbt by hand, without the wrapper and its lock."""
-    info = psycopg2.connect(url).info
-    return subprocess.Popen(
-        [Path(sys.executable).with_name("dbt"), *arguments, "--profiles-dir", PROFILES_DIR, "--target-path", folder],
-        cwd=PROJECT_DIR,
-        env={
-            **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
-            "PGHOST": info.host, "PGUSER": info.user, "PGDATABASE": info.dbname, "DBT_LOG_PATH": str(folder),
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )  # fmt: skip
 
 
 def test_eight_runs_with_scopes_of_their_own(
