@@ -9,7 +9,7 @@ EXAMPLE := examples/data
 EXAMPLE_ENV := DATABASE_URL=sqlite:///$(EXAMPLE)/app.db COMMENT_INSIGHTS_DB=$(EXAMPLE)/comment_llm_insights.db \
 	STORAGE_DIR=storage WAREHOUSE_URL= WAREHOUSE_SCHEMA=signal_profiles PROFILE_SIGNAL_GLAZE=on STATSD_HOST=
 
-.PHONY: help setup snapshot test lint audit unit coverage test-faults dbt-build lock clean
+.PHONY: help setup snapshot test lint audit unit coverage test-faults dbt-build docs lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,12 @@ dbt-build: setup $(EXAMPLE)/app.db
 	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper load
 	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper dbt build --warn-error
 
+docs: setup $(EXAMPLE)/app.db ## build the documentation of all models into site/index.html, one file that needs no network
+	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper snapshot --all
+	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper dbt --quiet docs generate --static
+	mkdir -p site
+	cp .test/storage/dbt/*/dbt/static_index.html site/index.html
+
 lock: setup ## write requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-strip-extras --generate-hashes \
 		--custom-compile-command 'make lock' --upgrade \
@@ -65,5 +71,5 @@ lock: setup ## write requirements.lock anew from pyproject.toml
 clean: ## remove what these commands made (stops the embedded Postgres first)
 	@for dir in storage .test/storage; do \
 		test ! -d $$dir/postgres || $(EXAMPLE_ENV) STORAGE_DIR=$$dir $(BIN)/wrapper db stop || exit; done
-	rm -rf .venv .test .pytest_tmp storage $(EXAMPLE) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* \
+	rm -rf .venv .test .pytest_tmp site storage $(EXAMPLE) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* \
 		wrapper/__pycache__ tests/__pycache__ tests/wrapper/__pycache__ examples/__pycache__

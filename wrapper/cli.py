@@ -30,13 +30,17 @@ def _moment(context: click.Context, parameter: click.Parameter, value: str | Non
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="signal-profile-snapshots")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Build a snapshot of what each member did in each imported Signal group.
 
     Settings come from the environment and from .env in the working directory; README.md lists them.
     Exit codes: 0 done, 1 a build or a data test failed, 2 usage or configuration, 75 another run holds
     the lock, 130 interrupted.
     """
+    # A run lets them in itself, once it can be logged as interrupted.
+    if context.invoked_subcommand != "snapshot":
+        interrupts.release()
 
 
 @cli.command()
@@ -70,8 +74,6 @@ def snapshot(
     """Load, build, test and publish snapshots, then hash and log them."""
     if everybody == bool(users):
         raise click.UsageError("give either --all or --user ID")
-    # Until the run can be logged as interrupted.
-    interrupts.hold()
     from wrapper.run import Listener, Request, run_snapshot
 
     if output_dir is not None and not str(output_dir).strip("."):

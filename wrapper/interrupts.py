@@ -17,7 +17,7 @@ class _Cancellable(Protocol):
 
 
 _connections: "weakref.WeakSet[_Cancellable]" = weakref.WeakSet()
-_held = False
+_held = True
 _came = False
 
 
@@ -36,26 +36,29 @@ def install() -> None:
             signal.signal(number, _interrupt)
 
 
-def hold() -> None:
-    """Let interrupts wait from now on."""
+def release() -> None:
+    """Let interrupts through from now on, one that waited first: until then they wait.
+
+    Raises KeyboardInterrupt.
+    """
     global _held
-    _held = True
+    _held = False
+    if _came:
+        raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
 def let_in() -> Iterator[None]:
-    """Let interrupts in while this lasts, one that waited first; afterwards they wait again.
+    """Let interrupts through while this lasts; afterwards they wait again, and for ever.
 
     Raises KeyboardInterrupt.
     """
     global _held
     try:
-        _held = False
-        if _came:
-            raise KeyboardInterrupt
+        release()
         yield
     finally:
-        hold()
+        _held = True
 
 
 def ignore() -> None:

@@ -71,7 +71,9 @@ class WhiteBalloon:
         assert row.lastrowid is not None
         if tags is not None:
             self.analyses.execute(
-                "insert into comment_llm_analyses (comment_id, resource_tags, request_tags, tags) values (?, ?, ?, ?)",
+                # SQLite gives the id of a deleted last comment to the next one.
+                "insert or replace into comment_llm_analyses (comment_id, resource_tags, request_tags, tags) "
+                "values (?, ?, ?, ?)",
                 (row.lastrowid, *tags),
             )
         return row.lastrowid

@@ -177,14 +177,6 @@ def test_values_of_another_type(wrapper: Wrapper, tmp_path: Path, statement: str
     assert quoted(wrapper, result) == []
 
 
-def test_no_data_test_keeps_the_rows_that_fail_it(wrapper: Wrapper) -> None:
-    (manifest,) = wrapper.cwd.glob("storage/dbt/*/snapshot/manifest.json")
-    nodes = json.loads(manifest.read_text())["nodes"].values()
-    tests = [node["config"] for node in nodes if node["resource_type"] == "test"]
-    assert tests
-    assert [config for config in tests if config["store_failures"] or config["store_failures_as"]] == []
-
-
 @pytest.mark.parametrize(
     "statement",
     [
