@@ -1,7 +1,9 @@
-"""The questions in analyses/, compiled by dbt and asked of the published example."""
+"""The questions in analyses/, asked of the published example, and the site that documents it all."""
 
 import collections
+import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +19,23 @@ from wrapper.project import PROJECT_DIR
 QUESTIONS = sorted(path.stem for path in (PROJECT_DIR / "analyses").glob("*.sql"))
 
 
+@dataclasses.dataclass
+class Asked:
+    """The rows of every question, the snapshots they are about, dbt's manifest and its site."""
+
+    answers: dict[str, Any]
+    snapshots: list[dict[str, Any]]
+    manifest: dict[str, Any]
+    site: str
+
+
 @pytest.fixture(scope="module")
-def asked(server: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Any, list[dict[str, Any]]]:
-    """The rows of every question, dbt's manifest, and the snapshots."""
+def asked(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Asked:
     folder: Path = tmp_path_factory.mktemp("analyses")
     make_example(folder / "data")
     wrapper = Wrapper(folder, {"WAREHOUSE_URL": server.create_database("analyses"), "PROFILE_SIGNAL_GLAZE": "on"})
     wrapper.snapshot("--all")
-    wrapper.succeed("dbt", "compile", "--quiet")
+    wrapper.succeed("dbt", "--quiet", "docs", "generate", "--static")
     (target,) = folder.glob("storage/dbt/*/dbt")
     connection = psycopg2.connect(wrapper.environ["WAREHOUSE_URL"], cursor_factory=RealDictCursor)
     answers = {}
@@ -34,22 +45,22 @@ def asked(server: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[dic
             answers[name] = cursor.fetchall()
     connection.close()
     snapshots = [json.loads(line)["snapshot"] for line in wrapper.succeed("export").stdout.splitlines()]
-    return answers, json.loads((target / "manifest.json").read_text()), snapshots
+    manifest = json.loads((target / "manifest.json").read_text())
+    return Asked(answers, snapshots, manifest, (target / "static_index.html").read_text())
 
 
-def test_there_are_eight_questions_about_what_is_published(asked: tuple[dict[str, Any], Any, Any]) -> None:
-    answers, manifest, _ = asked
-    assert len(answers) >= 8
-    for name, rows in answers.items():
+def test_there_are_eight_questions_about_what_is_published(asked: Asked) -> None:
+    assert len(asked.answers) >= 8
+    for name, rows in asked.answers.items():
         assert rows, name
-        node = manifest["nodes"][f"analysis.signal_profiles.{name}"]
+        node = asked.manifest["nodes"][f"analysis.signal_profiles.{name}"]
         assert node["description"]
         for parent in node["depends_on"]["nodes"]:
-            assert manifest["nodes"][parent]["access"] == "public", (name, parent)
+            assert asked.manifest["nodes"][parent]["access"] == "public", (name, parent)
 
 
-def test_the_answers_are_those_of_the_snapshots(asked: tuple[dict[str, Any], Any, list[dict[str, Any]]]) -> None:
-    answers, _, snapshots = asked
+def test_the_answers_are_those_of_the_snapshots(asked: Asked) -> None:
+    answers, snapshots = asked.answers, asked.snapshots
     by_group: dict[str, list[dict[str, Any]]] = collections.defaultdict(list)
     for snapshot in snapshots:
         by_group[snapshot["group_slug"]].append(snapshot)
@@ -81,3 +92,21 @@ def test_the_answers_are_those_of_the_snapshots(asked: tuple[dict[str, Any], Any
     assert {row["user_id"]: row["group_count"] for row in answers["members_of_several_groups"]} == {
         user: count for user, count in groups_of.items() if count > 1
     }
+
+
+def test_the_site_has_everything_in_one_file(asked: Asked) -> None:
+    """Every node of the project with what is said of it and of its columns, the lineage, and nothing from elsewhere."""
+    documented = 0
+    for kind in ("nodes", "sources", "exposures", "macros", "unit_tests"):
+        for unique_id, node in asked.manifest[kind].items():
+            if node["package_name"] != "signal_profiles":
+                continue
+            texts = [unique_id, node["description"] or ""]
+            texts += [column["description"] for column in node.get("columns", {}).values()]
+            for text in texts:
+                assert json.dumps(text)[1:-1] in asked.site, unique_id
+                documented += bool(text)
+    assert documented > 400
+    assert '"parent_map"' in asked.site
+    assert "Signal profile snapshots" in asked.site
+    assert re.findall(r"<(?:script|img|iframe)[^>]+src=.?https?:|<link[^>]+href=.?https?:", asked.site) == []

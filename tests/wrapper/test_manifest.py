@@ -71,7 +71,8 @@ def test_every_data_test_stands_between_the_sources_and_the_published_rows(parse
     for test in tests:
         assert test.config.severity.lower() == "error", test.name
         # The rows that fail a test are people's.
-        assert not (test.config.store_failures or test.config.store_failures_as), test.name
+        assert not test.config.store_failures, test.name
+        assert not test.config.store_failures_as, test.name
         assert test.depends_on.nodes, test.name
         assert set(test.depends_on.nodes) <= before_publishing, test.name
 
