@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from psycopg2.extras import RealDictCursor
@@ -17,7 +16,7 @@ from wrapper.published import SNAPSHOT_COLUMNS, hashes_table, snapshots_table
 from wrapper.scope import Scope
 from wrapper.settings import Settings
 from wrapper.snapshot import SignalProfileSnapshot
-from wrapper.warehouse import Warehouse, exists, first_line
+from wrapper.warehouse import Warehouse, exists
 
 _BATCH = 1000
 
@@ -57,7 +56,7 @@ def highlights_table(settings: Settings) -> sql.Identifier:
 def export(warehouse: Warehouse, selection: Selection) -> Iterator[str]:
     """Yield a line of JSON for each selected snapshot, by user and group, all from one view of the data.
 
-    Raises ConfigurationError where nothing is published yet, or what is published may not be read.
+    Raises ConfigurationError where nothing is published yet.
     """
     settings = warehouse.settings
     query = sql.SQL(
@@ -104,7 +103,7 @@ def export(warehouse: Warehouse, selection: Selection) -> Iterator[str]:
 def read_freshness(warehouse: Warehouse) -> Freshness:
     """Return what the freshness view says now.
 
-    Raises ConfigurationError where nothing is published yet, or what is published may not be read.
+    Raises ConfigurationError where nothing is published yet.
     """
     view = freshness_view(warehouse.settings)
     with _reading(warehouse) as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
@@ -132,16 +131,10 @@ def count_stale_highlights(connection: Connection, settings: Settings) -> int:
 
 @contextlib.contextmanager
 def _reading(warehouse: Warehouse) -> Iterator[Connection]:
-    try:
-        with warehouse.connection as connection:
-            connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
-            with connection.cursor() as cursor:
-                # The view is what a build makes last.
-                if not exists(cursor, freshness_view(warehouse.settings)):
-                    raise ConfigurationError("nothing is published yet: run wrapper snapshot --all first")
-            yield connection
-    except psycopg2.errors.InsufficientPrivilege as error:
-        raise ConfigurationError(
-            f"the user of WAREHOUSE_URL may not read this: {first_line(error)} (deploy/roles.sql, or the dbt vars "
-            "analyst_roles and bio_roles, grant it)"
-        ) from error
+    with warehouse.connection as connection:
+        connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+        with connection.cursor() as cursor:
+            # The view is what a build makes last.
+            if not exists(cursor, freshness_view(warehouse.settings)):
+                raise ConfigurationError("nothing is published yet: run wrapper snapshot --all first")
+        yield connection

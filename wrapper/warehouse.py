@@ -111,8 +111,8 @@ def open_warehouse(settings: Settings, to_write: bool = True) -> Iterator[Wareho
 
     Sets libpq's variables for this process and what it starts. A server that was started only on demand is stopped at
     the end, unless somebody else is connected by then. Unless `to_write`, nothing asks for the right to write.
-    Raises ConfigurationError where the warehouse cannot be reached or is not usable, and BuildError where it fails
-    later on.
+    Raises ConfigurationError where the warehouse cannot be reached or is not usable, or a right is missing, and
+    BuildError where it fails later on.
     """
     os.environ["WAREHOUSE_SCHEMA"] = settings.warehouse_schema
     try:
@@ -121,6 +121,11 @@ def open_warehouse(settings: Settings, to_write: bool = True) -> Iterator[Wareho
             if to_write:
                 _check_rights(settings, connection)
             yield Warehouse(settings, connection)
+    except psycopg2.errors.InsufficientPrivilege as error:
+        raise ConfigurationError(
+            f"the user of the warehouse has no right to this: {first_line(error)} (deploy/roles.sql, or the dbt vars "
+            "analyst_roles and bio_roles, grant what readers need)"
+        ) from error
     except psycopg2.Error as error:
         raise BuildError(f"the warehouse failed: {first_line(error)}") from error
 
