@@ -172,7 +172,8 @@ def test_bio_inputs_are_withheld_from_analysts_alone(published: Deployed) -> Non
     assert (refused.code, refused.stdout) == (2, "")
     assert refused.stderr == (
         "wrapper: the user of the warehouse has no right to this: permission denied for table "
-        "signal_profile_bio_inputs (deploy/roles.sql, or the dbt vars analyst_roles and bio_roles, grant what readers need)\n"
+        "signal_profile_bio_inputs (deploy/roles.sql, or the dbt vars analyst_roles and bio_roles, grant what readers "
+        "need)\n"
     )
     assert published.wrapper.succeed("freshness", WAREHOUSE_URL=published.as_role(analyst)).stdout
 
