@@ -58,3 +58,21 @@ def test_a_table_that_stays_locked(
     assert query(warehouse, rows) == before
     blocker.rollback()
     assert wrapper.snapshot("--all")["unchanged"] == 10
+
+
+def test_readers_never_hold_a_run_up(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection, blocker: Connection
+) -> None:
+    """An analyst's open transaction, on every table and view that is published."""
+    awkward_whiteballoon(whiteballoon)
+    wrapper.snapshot("--all")
+    names = query(
+        warehouse,
+        "select relname from pg_class where relnamespace = 'signal_profiles'::regnamespace and relkind in ('r', 'v')",
+    )
+    assert len(names) == 10
+    for (name,) in names:
+        query(blocker, f"table signal_profiles.{name}")
+    whiteballoon.comment(1, "one more")
+    limited = f"{wrapper.environ['WAREHOUSE_URL']}&options=-c%20lock_timeout%3D2000"
+    assert wrapper.snapshot("--all", WAREHOUSE_URL=limited)["changed"] == 2
