@@ -15,6 +15,7 @@ import psycopg2
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
+from examples.make_whiteballoon import main as make_example
 from tests.wrapper.servers import VERSIONS, Server, start_server
 from tests.wrapper.whiteballoon import WhiteBalloon
 
@@ -161,3 +162,21 @@ def warehouse(wrapper: Wrapper) -> Iterator[Connection]:
     connection.autocommit = True
     yield connection
     connection.close()
+
+
+@pytest.fixture
+def blocker(wrapper: Wrapper) -> Iterator[Connection]:
+    """Another connection, whose transaction stays open and keeps its locks until it is rolled back."""
+    connection = psycopg2.connect(wrapper.environ["WAREHOUSE_URL"])
+    yield connection
+    connection.close()
+
+
+@pytest.fixture(scope="session")
+def example(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Wrapper:
+    """The example WhiteBalloon, published; for tests that only read."""
+    folder = tmp_path_factory.mktemp("example")
+    make_example(folder / "data")
+    wrapper = Wrapper(folder, {"WAREHOUSE_URL": server.create_database("example"), "PROFILE_SIGNAL_GLAZE": "on"})
+    wrapper.snapshot("--all")
+    return wrapper

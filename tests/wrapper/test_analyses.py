@@ -4,16 +4,13 @@ import collections
 import dataclasses
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import psycopg2
 import pytest
 from psycopg2.extras import RealDictCursor
 
-from examples.make_whiteballoon import main as make_example
 from tests.wrapper.conftest import Wrapper
-from tests.wrapper.servers import Server
 from wrapper.project import PROJECT_DIR
 
 QUESTIONS = sorted(path.stem for path in (PROJECT_DIR / "analyses").glob("*.sql"))
@@ -30,21 +27,17 @@ class Asked:
 
 
 @pytest.fixture(scope="module")
-def asked(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Asked:
-    folder: Path = tmp_path_factory.mktemp("analyses")
-    make_example(folder / "data")
-    wrapper = Wrapper(folder, {"WAREHOUSE_URL": server.create_database("analyses"), "PROFILE_SIGNAL_GLAZE": "on"})
-    wrapper.snapshot("--all")
-    wrapper.succeed("dbt", "--quiet", "docs", "generate", "--static")
-    (target,) = folder.glob("storage/dbt/*/dbt")
-    connection = psycopg2.connect(wrapper.environ["WAREHOUSE_URL"], cursor_factory=RealDictCursor)
+def asked(example: Wrapper) -> Asked:
+    example.succeed("dbt", "--quiet", "docs", "generate", "--static")
+    (target,) = example.cwd.glob("storage/dbt/*/dbt")
+    connection = psycopg2.connect(example.environ["WAREHOUSE_URL"], cursor_factory=RealDictCursor)
     answers = {}
     for name in QUESTIONS:
         with connection.cursor() as cursor:
             cursor.execute((target / "compiled" / "signal_profiles" / "analyses" / f"{name}.sql").read_text())
             answers[name] = cursor.fetchall()
     connection.close()
-    snapshots = [json.loads(line)["snapshot"] for line in wrapper.succeed("export").stdout.splitlines()]
+    snapshots = [json.loads(line)["snapshot"] for line in example.succeed("export").stdout.splitlines()]
     manifest = json.loads((target / "manifest.json").read_text())
     return Asked(answers, snapshots, manifest, (target / "static_index.html").read_text())
 

@@ -8,9 +8,7 @@ import psycopg2
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from examples.make_whiteballoon import main as make_example
 from tests.wrapper.conftest import Wrapper, query
-from tests.wrapper.servers import Server
 from tests.wrapper.whiteballoon import WhiteBalloon
 from wrapper.project import PROJECT_DIR
 
@@ -121,15 +119,6 @@ def test_a_file_of_analyses_with_few_columns_will_do(wrapper: Wrapper, members: 
     assert [line["analyses"][:1] and line["analyses"][0]["resource_tags"] for line in lines(wrapper)] == [
         ["food"], [], [], [],
     ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def example(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Wrapper:
-    folder = tmp_path_factory.mktemp("example")
-    make_example(folder / "data")
-    wrapper = Wrapper(folder, {"WAREHOUSE_URL": server.create_database("example"), "PROFILE_SIGNAL_GLAZE": "on"})
-    wrapper.snapshot("--all")
-    return wrapper
 
 
 def test_every_line_of_the_example_is_valid(example: Wrapper) -> None:

@@ -3,9 +3,7 @@
 import json
 import signal
 import subprocess
-from typing import Any
 
-import psycopg2
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
@@ -41,13 +39,6 @@ def stuck_in_dbt(wrapper: Wrapper, warehouse: Connection, blocker: Connection) -
     wait_until(lambda: process.poll() is not None or query(warehouse, f"select {stuck}") == [(True,)])
     assert process.poll() is None, process.communicate()
     return process
-
-
-@pytest.fixture
-def blocker(wrapper: Wrapper) -> Any:
-    connection = psycopg2.connect(wrapper.environ["WAREHOUSE_URL"])
-    yield connection
-    connection.close()
 
 
 def test_a_second_run_waits_or_exits_with_75(wrapper: Wrapper, one_member: WhiteBalloon, warehouse: Connection) -> None:

@@ -1,9 +1,7 @@
 """Somebody's open transaction on a table that a run needs, and a server that gives statements little time."""
 
-from collections.abc import Iterator
 from functools import partial
 
-import psycopg2
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
@@ -14,13 +12,6 @@ from tests.wrapper.whiteballoon import WhiteBalloon
 LOCKED_OUT = "canceling statement due to lock timeout"
 TIMED_OUT = "canceling statement due to statement timeout"
 full = partial(pytest.param, marks=pytest.mark.full)
-
-
-@pytest.fixture
-def blocker(wrapper: Wrapper) -> Iterator[Connection]:
-    connection = psycopg2.connect(wrapper.environ["WAREHOUSE_URL"])
-    yield connection
-    connection.close()
 
 
 @pytest.mark.parametrize(
