@@ -51,12 +51,17 @@ def release() -> None:
 def let_in() -> Iterator[None]:
     """Let interrupts through while this lasts; afterwards they wait again, and for ever.
 
-    Raises KeyboardInterrupt.
+    Raises KeyboardInterrupt, also in the place of whatever else fails once one came.
     """
     global _held
     try:
         release()
         yield
+    except Exception as error:
+        # psycopg2 and dbt each have a way to make something else of it.
+        if _came:
+            raise KeyboardInterrupt from error
+        raise
     finally:
         _held = True
 

@@ -134,7 +134,8 @@ def test_an_interrupted_run_says_so_within_five_seconds(
     for _ in range(amount(2, 50)):
         process = history.start()
         wait_until(lambda: handles_signals(process.pid))  # noqa: B023 - called at once
-        time.sleep(random_moment(rng, history.seconds))
+        moment = random_moment(rng, history.seconds)
+        time.sleep(moment)
         struck = time.monotonic()
         send(process, number)
         # On a busy machine of CI's, five seconds may be the machine's own.
@@ -147,6 +148,7 @@ def test_an_interrupted_run_says_so_within_five_seconds(
         else:
             assert (process.returncode, stderr) == (130, "wrapper: interrupted\n")
             assert (last["status"], last["error"]) == ("interrupted", "interrupted")
+        assert stdout, f"nothing said after {moment} s"
         assert json.loads(stdout) == last
         history.look()
         if rng.random() < 0.5:
