@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -112,6 +113,8 @@ class Wrapper:
             stderr=stderr,
             text=True,
             start_new_session=start_new_session,
+            # A shell that runs tests in its background has them, and all that they start, ignore Ctrl-C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def __call__(self, *arguments: str, **environ: str) -> Result:

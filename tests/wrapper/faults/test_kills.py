@@ -41,9 +41,7 @@ class History:
         for member in range(MEMBERS):
             self.whiteballoon.comment(member, f"https://example.org/{self.version}", tags=["food", None, None])
         self.whiteballoon.execute("commit")
-        # A shell that runs tests in its background may have them ignore Ctrl-C, and all that they start.
-        prefix = ["env", "--default-signal=INT"]
-        return self.wrapper.start("snapshot", "--all", "--json", prefix=prefix, start_new_session=True)
+        return self.wrapper.start("snapshot", "--all", "--json", start_new_session=True)
 
     def finish(self) -> None:
         """Let a run come to its end, which must be a good one."""
