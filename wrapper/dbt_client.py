@@ -128,11 +128,14 @@ def _invoke(
     from dbt.cli.main import dbtRunner
 
     _quote_no_rows()
-    try:
+    with contextlib.ExitStack() as stack:
+        if name == "snapshot":
+            # Interrupted before it has read --quiet, dbt says so where the run-log entry goes.
+            nowhere = stack.enter_context(Path(os.devnull).open("w"))
+            stack.enter_context(contextlib.redirect_stdout(nowhere))
+        stack.callback(reset_adapters)
         # As a keyword the vars stay what they are; as an argument they would have to survive YAML.
         outcome = dbtRunner(callbacks=callbacks).invoke(list(arguments), vars=dbt_vars)
-    finally:
-        reset_adapters()
     if isinstance(outcome.exception, KeyboardInterrupt):
         raise KeyboardInterrupt
     return outcome
