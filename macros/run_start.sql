@@ -23,6 +23,12 @@
 {%- macro create_missing_sources() -%}
     {%- if execute -%}
         {%- set made_schemas = [] -%}
+        {%- if var('make_missing_sources')
+            and adapter.get_relation(target.database, target.schema, 'signal_profile_snapshots') is not none -%}
+            {%- do exceptions.raise_compiler_error(
+                "make_missing_sources is for a fresh database: from empty sources the published rows would go"
+            ) -%}
+        {%- endif -%}
         {%- for source in graph.sources.values() -%}
             {%- if (source.config.meta.get('optional') or var('make_missing_sources'))
                 and source.schema == target.schema ~ '_source'

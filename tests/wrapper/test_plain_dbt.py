@@ -23,6 +23,10 @@ def test_dbt_builds_on_a_fresh_postgres(make_database: Callable[[], str], tmp_pa
     connection = psycopg2.connect(url)
     assert query(connection, "select count(*) from signal_profiles.signal_profile_groups") == [(0,)]
     connection.close()
+    # Not where something is published: copied into a real warehouse, the command must not empty it.
+    second = start_plain_dbt(url, tmp_path / "target", *arguments)
+    assert "make_missing_sources is for a fresh database" in second.communicate(timeout=180)[0]
+    assert second.returncode != 0
 
 
 def test_without_sources_nothing_is_published(make_database: Callable[[], str], tmp_path: Path) -> None:
