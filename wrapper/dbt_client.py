@@ -13,6 +13,7 @@ from typing import Any
 import psycopg2
 import yaml
 
+from wrapper import interrupts
 from wrapper.errors import BuildError, ConfigurationError, ExitCode
 from wrapper.project import PROFILES_DIR, PROJECT_DIR, project_vars
 from wrapper.scope import Scope
@@ -62,6 +63,9 @@ def build(
 
     def on_event(event: Any) -> None:
         nonlocal done, total, published
+        # dbt's reading of its last parse takes an interrupt for an error in that, and parses anew.
+        if not total and interrupts.came() and threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
         # A callback that raises would fail its node without a word.
         with contextlib.suppress(Exception), counting:
             if event.info.name == "ConcurrencyLine":
@@ -124,15 +128,17 @@ def _invoke(
         for variable in [variable for variable in os.environ if variable.startswith("DBT_")]:
             del os.environ[variable]
     _set_environment(_target_path(settings, name))
-    from dbt.adapters.factory import reset_adapters
-    from dbt.cli.main import dbtRunner
-
-    _quote_no_rows()
     with contextlib.ExitStack() as stack:
         if name == "snapshot":
             # Interrupted before it has read --quiet, dbt says so where the run-log entry goes.
             nowhere = stack.enter_context(Path(os.devnull).open("w"))
             stack.enter_context(contextlib.redirect_stdout(nowhere))
+        # In the midst of an import an interrupt may be taken for a module that is missing, and forgotten.
+        with interrupts.held():
+            from dbt.adapters.factory import reset_adapters
+            from dbt.cli.main import dbtRunner
+
+            _quote_no_rows()
         stack.callback(reset_adapters)
         # As a keyword the vars stay what they are; as an argument they would have to survive YAML.
         outcome = dbtRunner(callbacks=callbacks).invoke(list(arguments), vars=dbt_vars)

@@ -66,6 +66,23 @@ def let_in() -> Iterator[None]:
         _held = True
 
 
+def came() -> bool:
+    """Tell whether an interrupt came, even if somebody's bare `except:` took it."""
+    return _came
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Let interrupts wait while this lasts.
+
+    Raises KeyboardInterrupt at its end, if one came.
+    """
+    global _held
+    _held = True
+    yield
+    release()
+
+
 def ignore() -> None:
     """Let no signal change an exit code that is decided, which Python's default handlers would do as it ends."""
     for number in _SIGNALS:
