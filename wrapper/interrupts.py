@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class _Cancellable(Protocol):
@@ -19,9 +20,6 @@ class _Cancellable(Protocol):
 _connections: "weakref.WeakSet[_Cancellable]" = weakref.WeakSet()
 _held = True
 _came = False
-
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def install() -> None:
