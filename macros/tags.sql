@@ -1,21 +1,13 @@
 {#-
-    The entries of one tag column with their positions, as a derived table: the strings of the array, or, where the text
-    is no array (then `tags_json` is null), the trimmed pieces between commas.
-    Usage: cross join lateral {{ tag_entries('tags', 'tags_json') }} as entry (label, entry_position)
+    The entries of one tag column as a JSON array: that in `tags_json`, with null in the place of what is no string, or,
+    where the text is no array, its trimmed pieces between commas. Without a subquery, which would keep workers away.
 -#}
-{%- macro tag_entries(tags, tags_json) -%}
-    (
-        select
-            element #>> '{}' as label,
-            element_position as entry_position
-        from jsonb_array_elements({{ tags_json }}) with ordinality as elements (element, element_position)
-        where jsonb_typeof(element) = 'string'
-        union all
-        select
-            {{ trimmed('piece') }},
-            piece_position
-        from string_to_table(case when {{ tags_json }} is null then {{ tags }} end, ',')
-            with ordinality as pieces (piece, piece_position)
+{%- macro tag_array(tags, tags_json) -%}
+    {%- set between = "[ \\t\\n\\r\\f\\v]*,[ \\t\\n\\r\\f\\v]*" -%}
+    coalesce(
+        {{ tags_json }},
+        to_jsonb(string_to_array(regexp_replace({{ trimmed(tags) }} collate "C", '{{ between }}', ',', 'g'), ',')),
+        '[]'
     )
 {%- endmacro -%}
 
@@ -24,7 +16,8 @@
     (
         -- entry_position is another one for each entry.
         select coalesce(jsonb_agg(label order by entry_position), '[]')
-        from {{ tag_entries(tags, tags_json) }} as entry
+        from jsonb_array_elements_text({{ tag_array(tags, tags_json) }})
+            with ordinality as entries (label, entry_position)
         where {{ trimmed('label') }} <> ''
     )
 {%- endmacro -%}

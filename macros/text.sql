@@ -17,9 +17,14 @@
     lower(({{ text }}) collate "C")
 {%- endmacro -%}
 
-{#- The text after the last white space in `text`, white space at its end aside; null where there is none. -#}
+{#- The text after the last white space in `text`, white space at its end aside; empty where there is none. -#}
 {%- macro last_word(text) -%}
-    substring(rtrim({{ text }}, {{ white_space() }}) collate "C" from '[^ \t\n\r\f\v]+$')
+    split_part({{ with_spaces("rtrim(" ~ text ~ ", " ~ white_space() ~ ")") }}, ' ', -1)
+{%- endmacro -%}
+
+{#- `text` with a space in the place of each character of white space. -#}
+{%- macro with_spaces(text) -%}
+    translate({{ text }}, {{ white_space() }}, '      ')
 {%- endmacro -%}
 
 {#-

@@ -9,7 +9,7 @@
         'top_links_limit': _is_limit,
         'top_tags_limit': _is_limit,
         'bio_messages_limit': _is_limit,
-        'tracking_parameters': _is_list_of_names,
+        'tracking_parameters': _is_list_of_parameters,
         'whiteballoon_schema': _is_schema,
         'contract_version': _is_limit,
         'make_missing_sources': _is_switch,
@@ -58,6 +58,12 @@
     {%- for item in value -%}
         {%- if _is_name(item) -%}{{ return(complaint) }}{%- endif -%}
     {%- endfor -%}
+{%- endmacro -%}
+
+{%- macro _is_list_of_parameters(value) -%}
+    {%- if _is_list_of_names(value) or "=" in (value | join) or "&" in (value | join) -%}
+        {{ return("a list of names of query parameters, none of them empty or with = or & in it") }}
+    {%- endif -%}
 {%- endmacro -%}
 
 {%- macro _is_name(value) -%}

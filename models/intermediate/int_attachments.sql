@@ -1,6 +1,6 @@
 with messages as (
 
-    select * from {{ ref('int_messages') }} where body like '%[attachments: %'
+    select * from {{ ref('int_messages') }} where {{ may_hold_attachments('body') }}
 
 ),
 
@@ -13,8 +13,7 @@ kinds as (
 names as (
 
     select
-        messages.user_id,
-        messages.group_slug,
+        messages.membership_id,
         {{ trimmed('entry.entry') }} as attachment_name
     from messages
     cross join lateral string_to_table({{ closing_attachments('messages.body') }}, ',') as entry (entry)
@@ -24,8 +23,7 @@ names as (
 extensions as (
 
     select
-        user_id,
-        group_slug,
+        membership_id,
         -- A name without a dot has no extension, even where it reads like one.
         case when attachment_name like '%.%' then {{ ascii_lower("split_part(attachment_name, '.', -1)") }} end
             as extension
@@ -37,13 +35,12 @@ extensions as (
 final as (
 
     select
-        extensions.user_id,
-        extensions.group_slug,
+        extensions.membership_id,
         coalesce(kinds.kind, 'other') as kind,
         count(*) as attachment_count
     from extensions
     left join kinds on extensions.extension = kinds.extension
-    group by extensions.user_id, extensions.group_slug, coalesce(kinds.kind, 'other')
+    group by extensions.membership_id, coalesce(kinds.kind, 'other')
 
 )
 

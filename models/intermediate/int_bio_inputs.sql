@@ -4,6 +4,12 @@ with candidates as (
 
 ),
 
+memberships as (
+
+    select * from {{ ref('int_memberships') }}
+
+),
+
 messages as (
 
     select * from {{ ref('int_messages') }}
@@ -20,8 +26,10 @@ latest_messages as (
 
     -- comment_id breaks ties: it is another one for each message of a membership.
     select
-        *,
-        row_number() over (partition by user_id, group_slug order by created_at desc, comment_id desc) as recency
+        membership_id,
+        comment_id,
+        help_request_id,
+        row_number() over (partition by membership_id order by created_at desc, comment_id desc) as recency
     from messages
 
 ),
@@ -29,8 +37,7 @@ latest_messages as (
 inputs as (
 
     select
-        latest_messages.user_id,
-        latest_messages.group_slug,
+        latest_messages.membership_id,
         jsonb_agg(
             jsonb_build_object(
                 'comment_id', analyses.comment_id,
@@ -54,7 +61,7 @@ inputs as (
     from latest_messages
     inner join analyses on latest_messages.comment_id = analyses.comment_id
     where latest_messages.recency <= {{ var('bio_messages_limit') }}
-    group by latest_messages.user_id, latest_messages.group_slug
+    group by latest_messages.membership_id
 
 ),
 
@@ -65,8 +72,9 @@ final as (
         candidates.group_slug,
         coalesce(inputs.analyses, '[]') as analyses
     from candidates
-    left join inputs
-        on candidates.user_id = inputs.user_id and candidates.group_slug = inputs.group_slug
+    inner join memberships
+        on candidates.user_id = memberships.user_id and candidates.group_slug = memberships.group_slug
+    left join inputs on memberships.membership_id = inputs.membership_id
 
 )
 

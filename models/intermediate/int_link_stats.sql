@@ -1,15 +1,14 @@
 with messages as (
 
     -- A plain filter first: most bodies hold no link, and a regular expression costs far more.
-    select * from {{ ref('int_messages') }} where body like '%://%'
+    select * from {{ ref('int_messages') }} where {{ may_hold_links('body') }}
 
 ),
 
 tokens as (
 
     select
-        messages.user_id,
-        messages.group_slug,
+        messages.membership_id,
         messages.created_at,
         messages.comment_id,
         token.token_position,
@@ -22,13 +21,15 @@ tokens as (
 links as (
 
     select
-        tokens.user_id,
-        tokens.group_slug,
+        tokens.membership_id,
         tokens.created_at,
         tokens.comment_id,
         tokens.token_position,
         found.match_position,
-        found.groups[1] as link
+        -- By RFC 3986, appendix B, in two steps; the fragment goes here.
+        split_part(found.groups[1], ':', 1) as scheme,
+        split_part(split_part(found.groups[1], '#', 1), '?', 1) as scheme_to_path,
+        substring(split_part(found.groups[1], '#', 1) from '\?(.*)') as query
     from tokens
     cross join lateral {{ links_in('tokens.token') }}
         with ordinality as found (groups, match_position)
@@ -38,18 +39,17 @@ links as (
 
 split as (
 
-    -- By RFC 3986, appendix B; user info, up to the last @, goes here and never comes back.
     select
-        user_id,
-        group_slug,
+        membership_id,
         created_at,
         comment_id,
         token_position,
         match_position,
-        {{ ascii_lower("split_part(link, ':', 1)") }} as scheme,
-        {{ ascii_lower("regexp_replace(substring(link from '^[^:]+://([^/?#]*)'), '^.*@', '')") }} as host_and_port,
-        substring(link from '^[^:]+://[^/?#]*([^?#]*)') as path,
-        substring(link from '^[^?#]*\?([^#]*)') as query
+        {{ ascii_lower('scheme') }} as scheme,
+        -- User info, up to the last @, goes here and never comes back.
+        {{ ascii_lower("split_part(split_part(scheme_to_path, '/', 3), '@', -1)") }} as host_and_port,
+        substr(scheme_to_path, length(scheme || '://' || split_part(scheme_to_path, '/', 3)) + 1) as path,
+        query
     from links
 
 ),
@@ -57,39 +57,32 @@ split as (
 normalized as (
 
     select
-        split.user_id,
-        split.group_slug,
-        split.created_at,
-        split.comment_id,
-        split.token_position,
-        split.match_position,
-        split.scheme,
-        regexp_replace(
-            split.host_and_port, case split.scheme when 'http' then ':80$' else ':443$' end, ''
-        ) as host_and_port,
-        coalesce(nullif(split.path, ''), '/') as path,
-        kept.query
+        membership_id,
+        created_at,
+        comment_id,
+        token_position,
+        match_position,
+        scheme,
+        split_part(host_and_port, ':', 1) as host,
+        nullif(split_part(host_and_port, ':', 2), case scheme when 'http' then '80' else '443' end) as port,
+        coalesce(nullif(path, ''), '/') as path,
+        {{ without_tracking_parameters('query') }} as query
     from split
-    cross join lateral (
-        select string_agg(parameter, '&' order by parameter_position) as query
-        from string_to_table(split.query, '&') with ordinality as parameters (parameter, parameter_position)
-        where not {{ is_tracking_parameter("split_part(parameter, '=', 1)") }}
-    ) as kept
-    where split.host_and_port ~ '^[^:@]+(:[0-9]+)?$'
+    where host_and_port ~ '^[^:@]+(:[0-9]+)?$'
 
 ),
 
 canonical as (
 
     select
-        user_id,
-        group_slug,
-        scheme || '://' || host_and_port || path || coalesce('?' || nullif(query, ''), '') as url,
-        regexp_replace(split_part(host_and_port, ':', 1), '^www\.', '') as domain,
-        row_number() over (
-            partition by user_id, group_slug
-            order by created_at, comment_id, token_position, match_position
-        ) as appearance
+        membership_id,
+        scheme || '://' || host || coalesce(':' || nullif(port, ''), '') || path
+        || coalesce('?' || nullif(query, ''), '') as url,
+        case when starts_with(host, 'www.') then substr(host, 5) else host end as domain,
+        -- Not numbered by a window here, which would keep workers away from all that stands above.
+        array[
+            (extract(epoch from created_at) * 1000000)::bigint, comment_id, token_position, match_position
+        ] as appearance
     from normalized
 
 ),
@@ -97,14 +90,13 @@ canonical as (
 final as (
 
     select
-        user_id,
-        group_slug,
+        membership_id,
         url,
         domain,
         count(*) as link_count,
-        min(appearance) as first_appearance
+        row_number() over (partition by membership_id order by min(appearance)) as first_appearance
     from canonical
-    group by user_id, group_slug, url, domain
+    group by membership_id, url, domain
 
 )
 

@@ -10,7 +10,7 @@ memberships as (
     select distinct on (user_id, group_slug)
         user_id,
         {{ slug_of_key('attribute_key') }} as group_slug,
-        user_attribute_id,
+        user_attribute_id as membership_id,
         attribute_value
     from attributes
     where {{ is_membership_key('attribute_key') }}
@@ -21,9 +21,9 @@ memberships as (
 final as (
 
     select
+        membership_id,
         user_id,
         group_slug,
-        user_attribute_id,
         -- Trimmed as a whole, as titles are: a name that is blank leaves no blank behind the bracket.
         {{ trimmed(
             "'[Signal] ' || coalesce(nullif(" ~ trimmed('attribute_value') ~ ", ''), " ~ trimmed('group_slug') ~ ")"

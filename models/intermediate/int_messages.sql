@@ -19,12 +19,17 @@ comments as (
 final as (
 
     select
-        memberships.user_id,
-        memberships.group_slug,
+        memberships.membership_id,
         comments.comment_id,
         comments.help_request_id,
         comments.created_at,
-        comments.body
+        case
+            when
+                {{ may_hold_links('comments.body') }}
+                or {{ may_hold_reactions('comments.body') }}
+                or {{ may_hold_attachments('comments.body') }}
+                then comments.body
+        end as body
     from memberships
     inner join requests on memberships.request_title = requests.title
     inner join comments

@@ -1,31 +1,40 @@
 with messages as (
 
-    select * from {{ ref('int_messages') }} where body like '%(Reactions: %'
+    select * from {{ ref('int_messages') }} where {{ may_hold_reactions('body') }}
 
 ),
 
 entries as (
 
     select
-        messages.user_id,
-        messages.group_slug,
+        messages.membership_id,
         {{ last_word('entry.entry') }} as word
     from messages
     cross join lateral string_to_table({{ closing_reactions('messages.body') }}, ',') as entry (entry)
 
 ),
 
+words as materialized (
+
+    -- Materialized, so that the pattern sees each word once, not each of its occurrences.
+    select
+        membership_id,
+        word,
+        count(*) as occurrences
+    from entries
+    group by membership_id, word
+
+),
+
 final as (
 
     select
-        user_id,
-        group_slug,
+        membership_id,
         word as emoji,
-        count(*) as reaction_count
-    from entries
+        occurrences as reaction_count
+    from words
     -- An entry without an emoji is the first half of a name with a comma in it.
     where {{ is_emoji('word') }}
-    group by user_id, group_slug, word
 
 )
 

@@ -1,4 +1,10 @@
-with messages as (
+with memberships as (
+
+    select * from {{ ref('int_memberships') }}
+
+),
+
+messages as (
 
     select * from {{ ref('int_messages') }}
 
@@ -28,17 +34,29 @@ attachments as (
 
 ),
 
+activity_by_request as (
+
+    select
+        membership_id,
+        help_request_id,
+        count(*) as message_count,
+        min(created_at) as first_seen_at,
+        max(created_at) as last_seen_at
+    from messages
+    group by membership_id, help_request_id
+
+),
+
 activity as (
 
     select
-        user_id,
-        group_slug,
-        count(*) as message_count,
-        min(created_at) as first_seen_at,
-        max(created_at) as last_seen_at,
-        to_jsonb(array_agg(distinct help_request_id order by help_request_id)) as request_ids
-    from messages
-    group by user_id, group_slug
+        membership_id,
+        sum(message_count)::bigint as message_count,
+        min(first_seen_at) as first_seen_at,
+        max(last_seen_at) as last_seen_at,
+        jsonb_agg(help_request_id order by help_request_id) as request_ids
+    from activity_by_request
+    group by membership_id
 
 ),
 
@@ -47,7 +65,7 @@ ranked_links as (
     -- first_appearance breaks ties: it is another one for each URL of a membership.
     select
         *,
-        row_number() over (partition by user_id, group_slug order by link_count desc, first_appearance) as link_rank
+        row_number() over (partition by membership_id order by link_count desc, first_appearance) as link_rank
     from link_stats
 
 ),
@@ -55,14 +73,13 @@ ranked_links as (
 top_links as (
 
     select
-        user_id,
-        group_slug,
+        membership_id,
         jsonb_agg(
             jsonb_build_object('url', url, 'domain', domain, 'count', link_count) order by link_rank
         ) as top_links
     from ranked_links
     where link_rank <= {{ var('top_links_limit') }}
-    group by user_id, group_slug
+    group by membership_id
 
 ),
 
@@ -71,7 +88,7 @@ ranked_tags as (
     -- first_appearance breaks ties: it is another one for each label of a membership.
     select
         *,
-        row_number() over (partition by user_id, group_slug order by tag_count desc, first_appearance) as tag_rank
+        row_number() over (partition by membership_id order by tag_count desc, first_appearance) as tag_rank
     from tag_stats
 
 ),
@@ -79,42 +96,39 @@ ranked_tags as (
 top_tags as (
 
     select
-        user_id,
-        group_slug,
+        membership_id,
         jsonb_agg(jsonb_build_object('label', label, 'count', tag_count) order by tag_rank) as top_tags
     from ranked_tags
     where tag_rank <= {{ var('top_tags_limit') }}
-    group by user_id, group_slug
+    group by membership_id
 
 ),
 
 reaction_counts as (
 
     select
-        user_id,
-        group_slug,
+        membership_id,
         jsonb_object_agg(emoji, reaction_count) as reaction_counts
     from reactions
-    group by user_id, group_slug
+    group by membership_id
 
 ),
 
 attachment_counts as (
 
     select
-        user_id,
-        group_slug,
+        membership_id,
         jsonb_object_agg(kind, attachment_count) as attachment_counts
     from attachments
-    group by user_id, group_slug
+    group by membership_id
 
 ),
 
 final as (
 
     select
-        activity.user_id,
-        activity.group_slug,
+        memberships.user_id,
+        memberships.group_slug,
         activity.message_count,
         activity.first_seen_at,
         activity.last_seen_at,
@@ -124,14 +138,11 @@ final as (
         coalesce(attachment_counts.attachment_counts, '{}') as attachment_counts,
         activity.request_ids
     from activity
-    left join top_links
-        on activity.user_id = top_links.user_id and activity.group_slug = top_links.group_slug
-    left join top_tags
-        on activity.user_id = top_tags.user_id and activity.group_slug = top_tags.group_slug
-    left join reaction_counts
-        on activity.user_id = reaction_counts.user_id and activity.group_slug = reaction_counts.group_slug
-    left join attachment_counts
-        on activity.user_id = attachment_counts.user_id and activity.group_slug = attachment_counts.group_slug
+    inner join memberships on activity.membership_id = memberships.membership_id
+    left join top_links on activity.membership_id = top_links.membership_id
+    left join top_tags on activity.membership_id = top_tags.membership_id
+    left join reaction_counts on activity.membership_id = reaction_counts.membership_id
+    left join attachment_counts on activity.membership_id = attachment_counts.membership_id
 
 )
 

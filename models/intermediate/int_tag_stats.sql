@@ -1,3 +1,6 @@
+-- Most analyses have tags of their own: to remember what others expand to costs more than it spares.
+{{ config(pre_hook="set local enable_memoize = off") }}
+
 with messages as (
 
     select * from {{ ref('int_messages') }}
@@ -13,22 +16,19 @@ analyses as (
 labels as (
 
     select
-        messages.user_id,
-        messages.group_slug,
+        messages.membership_id,
         entry.label,
         row_number() over (
-            partition by messages.user_id, messages.group_slug
-            order by messages.created_at, messages.comment_id, tag_column.column_position, entry.entry_position
+            partition by messages.membership_id
+            order by messages.created_at, messages.comment_id, entry.entry_position
         ) as appearance
     from messages
     inner join analyses on messages.comment_id = analyses.comment_id
-    cross join lateral (
-        values
-        (1, analyses.resource_tags, analyses.resource_tags_json),
-        (2, analyses.request_tags, analyses.request_tags_json),
-        (3, analyses.tags, analyses.tags_json)
-    ) as tag_column (column_position, tags, tags_json)
-    cross join lateral {{ tag_entries('tag_column.tags', 'tag_column.tags_json') }} as entry (label, entry_position)
+    cross join lateral jsonb_array_elements_text(
+        {{ tag_array('analyses.resource_tags', 'analyses.resource_tags_json') }}
+        || {{ tag_array('analyses.request_tags', 'analyses.request_tags_json') }}
+        || {{ tag_array('analyses.tags', 'analyses.tags_json') }}
+    ) with ordinality as entry (label, entry_position)
     where {{ trimmed('entry.label') }} <> ''
 
 ),
@@ -36,13 +36,12 @@ labels as (
 final as (
 
     select
-        user_id,
-        group_slug,
+        membership_id,
         label,
         count(*) as tag_count,
         min(appearance) as first_appearance
     from labels
-    group by user_id, group_slug, label
+    group by membership_id, label
 
 )
 

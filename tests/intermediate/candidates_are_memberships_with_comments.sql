@@ -9,7 +9,7 @@ with expected as (
     where exists (
         select 1
         from {{ ref('int_messages') }} as messages
-        where messages.user_id = memberships.user_id and messages.group_slug = memberships.group_slug
+        where messages.membership_id = memberships.membership_id
     )
 
 ),

@@ -26,23 +26,33 @@ titles as (
 
 ),
 
+authors as (
+
+    select
+        help_request_id,
+        user_id,
+        count(*) as comments
+    from {{ source('whiteballoon', 'request_comments') }}
+    where deleted_at is null
+    group by help_request_id, user_id
+
+),
+
 expected as (
 
-    select count(*) as comments
-    from {{ source('whiteballoon', 'request_comments') }} as comments
-    inner join titles on comments.help_request_id = titles.id
+    select coalesce(sum(authors.comments), 0) as comments
+    from authors
+    inner join titles on authors.help_request_id = titles.id
     inner join names
         on
-            comments.user_id = names.user_id
+            authors.user_id = names.user_id
             and names.id = names.first_id
             and names.group_slug > ''
             and octet_length(names.group_slug) <= 2000
             and titles.title = regexp_replace(
                 '[Signal] ' || regexp_replace(names.group_name, '^[ \t\n\r\f\v]+', ''), '[ \t\n\r\f\v]+$', ''
             )
-    where
-        comments.deleted_at is null
-        and {{ scope_filter('names.user_id', 'names.group_slug') }}
+    where {{ scope_filter('names.user_id', 'names.group_slug') }}
 
 ),
 {%- else -%}

@@ -1,24 +1,34 @@
 -- top_links and top_tags hold as many entries as there are, up to their limits, by count and then first appearance.
 
-with expected as (
+with stats as (
 
     select
-        user_id,
-        group_slug,
+        membership_id,
         'link' as entry_type,
         (array_agg(url || ' ' || link_count order by link_count desc, first_appearance))[1:{{ var('top_links_limit') }}]
             as entries
     from {{ ref('int_link_stats') }}
-    group by user_id, group_slug
+    group by membership_id
     union all
     select
-        user_id,
-        group_slug,
+        membership_id,
         'tag' as entry_type,
         (array_agg(label || ' ' || tag_count order by tag_count desc, first_appearance))[1:{{ var('top_tags_limit') }}]
             as entries
     from {{ ref('int_tag_stats') }}
-    group by user_id, group_slug
+    group by membership_id
+
+),
+
+expected as (
+
+    select
+        memberships.user_id,
+        memberships.group_slug,
+        stats.entry_type,
+        stats.entries
+    from stats
+    inner join {{ ref('int_memberships') }} as memberships on stats.membership_id = memberships.membership_id
 
 ),
 

@@ -12,7 +12,7 @@ words (given, expected) as (
     values
     (E'Ana \t María\x0B👍 ', '👍'),
     ('👍', '👍'),
-    (E' \n', null)
+    (E' \n', '')
 
 ),
 

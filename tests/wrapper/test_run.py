@@ -115,7 +115,7 @@ def test_a_dry_run_reports_what_would_change_and_leaves_the_published_schema_as_
         ),
         (["--vars", "{group_slugs: a}"], "'group_slugs' must be null or a list"),
         (["--vars", "{top_links_limit: many}"], "'top_links_limit' must be a whole number from 0 to 1000"),
-        (["--vars", "{tracking_parameters: [1]}"], "'tracking_parameters' must be a list of texts"),
+        (["--vars", "{tracking_parameters: [1]}"], "'tracking_parameters' must be a list of names of query parameters"),
         (["--vars", "{top_link_limit: 3}"], "there is no var 'top_link_limit'"),
         (["--vars", "3"], "--vars is no mapping"),
         (["--vars", "{"], "--vars is no YAML"),

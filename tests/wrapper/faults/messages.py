@@ -15,7 +15,7 @@ from wrapper.project import PROJECT_DIR
 _MODELS = ["int_link_stats", "int_reactions", "int_attachments", "int_tag_stats"]
 _STAND_INS = """
 create temporary table int_messages (
-    user_id bigint, group_slug text, comment_id bigint, created_at timestamp, body text collate "C"
+    membership_id bigint, comment_id bigint, created_at timestamp, body text collate "C"
 );
 create temporary table stg_whiteballoon__comment_llm_analyses (
     comment_id bigint, resource_tags text collate "C", resource_tags_json jsonb, request_tags text collate "C",
@@ -56,7 +56,7 @@ class Messages:
         execute_values(
             self.cursor,
             "insert into int_messages values %s",
-            [(position, "g", position, "2024-01-01", body) for position, body in enumerate(bodies)],
+            [(position, position, "2024-01-01", body) for position, body in enumerate(bodies)],
         )
         execute_values(
             self.cursor,
@@ -66,7 +66,7 @@ class Messages:
 
     def run(self, model: str, columns: str) -> list[tuple[Any, ...]]:
         """Return the member and these columns of a model's rows, ordered by the columns."""
-        self.cursor.execute(f"select user_id, {columns} from ({self._sql[model]}) as rows order by {columns}")
+        self.cursor.execute(f"select membership_id, {columns} from ({self._sql[model]}) as rows order by {columns}")
         return self.cursor.fetchall()
 
     def seconds(self) -> float:

@@ -122,3 +122,26 @@ def test_whiteballoons_migrations_never_wait_for_a_run(
             cursor.execute(f"drop table wb.{table}")
     connection.close()
     record_property("migrations during a run", migrations)
+
+
+def test_what_a_crash_of_the_server_has_emptied_is_not_published(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
+) -> None:
+    """As between two models: unlogged tables are then empty, while the catalogue still has their count."""
+    awkward_whiteballoon(whiteballoon)
+    wrapper.snapshot("--all")
+    published = "select t::text from signal_profiles.signal_profile_snapshots as t order by 1"
+    before = query(warehouse, published)
+    query(
+        warehouse,
+        DAMAGE.replace("int_snapshot_candidates%", "int_bio_inputs%").replace(
+            "update signal_profiles_intermediate.int_snapshot_candidates__dbt_tmp set message_count = message_count + 1",
+            "delete from signal_profiles_intermediate.int_snapshot_candidates",
+        ),
+    )
+    result = wrapper("snapshot", "--all")
+    assert result.code == 1
+    assert "int_snapshot_candidates was emptied by a crash of the server: run again" in result.stderr
+    assert query(warehouse, published) == before
+    query(warehouse, REPAIR)
+    assert wrapper.snapshot("--all")["unchanged"] == len(before)

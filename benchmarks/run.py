@@ -1,0 +1,215 @@
+"""Measure everything side by side at one size, write benchmarks/results/SIZE.json and make the report anew.
+
+Usage: python -m benchmarks.run COMMENTS [ROUNDS]. What it makes is below .bench, and made once a size.
+"""
+
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import yaml
+from psycopg2.extensions import parse_dsn
+
+from benchmarks import report
+from benchmarks.dbt_build import CAPTURE
+from benchmarks.generate import COMMENTS_PER_MEMBERSHIP, generate
+from benchmarks.peak import Peak
+from wrapper.project import PROJECT_DIR
+
+BENCH_DIR = PROJECT_DIR / ".bench"
+WRAPPER = Path(sys.executable).with_name("wrapper")
+PACKAGES = ("dbt-core", "dbt-postgres", "duckdb", "polars", "adbc-driver-postgresql", "psycopg2-binary")
+# For the memory of the wrapper: (comments, memberships) of few snapshots and of a hundred times as many.
+FEW, MANY = (100_000, 1_000), (1_000_000, 200_000)
+Measured = dict[str, float]
+
+
+class Instance:
+    """One generated WhiteBalloon, and the warehouse it is loaded into."""
+
+    def __init__(self, comments: int, memberships: int) -> None:
+        self.comments = comments
+        self.folder = BENCH_DIR / f"{comments}-{memberships}"
+        if not (self.folder / "generated").exists():
+            generate(self.folder, comments, memberships)
+            (self.folder / "generated").touch()
+        self.environ = {
+            **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+            "DATABASE_URL": f"sqlite:///{self.folder / 'app.db'}",
+            "COMMENT_INSIGHTS_DB": str(self.folder / "comment_llm_insights.db"),
+            "STORAGE_DIR": str(self.folder / "storage"),
+            "PROFILE_SIGNAL_GLAZE": "on",
+            "PYTHONPATH": str(PROJECT_DIR),
+        }
+        self.url = subprocess.check_output([WRAPPER, "db", "start"], env=self.environ, text=True).strip()
+        dsn = parse_dsn(self.url)
+        self.environ |= {
+            "PGHOST": dsn["host"], "PGPORT": dsn["port"], "PGUSER": dsn["user"], "PGDATABASE": dsn["dbname"],
+            "WAREHOUSE_SCHEMA": "signal_profiles",
+        }  # fmt: skip
+        pid_file = self.folder / "storage" / "postgres" / "postmaster.pid"
+        self.server_pid = int(pid_file.read_text().splitlines()[0])
+
+    def stop(self) -> None:
+        subprocess.run([WRAPPER, "db", "stop"], env=self.environ, check=True, stderr=subprocess.DEVNULL)
+
+    def run(self, *command: str | Path) -> dict[str, Any]:
+        """Run a command to its end; return its last line of stdout as JSON, and `wall` seconds, `mib` and `rss_mib`."""
+        started = time.perf_counter()
+        process = subprocess.Popen(command, env=self.environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        with Peak(process.pid, self.server_pid) as peak:
+            output = process.stdout.read().decode() if process.stdout else ""
+            _, status, usage = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - started
+        if status:
+            raise SystemExit(f"failed: {' '.join(map(str, command))}")
+        printed = json.loads(output.splitlines()[-1]) if output.startswith("{") else {}
+        return {**printed, "wall": wall, "mib": peak.mib, "rss_mib": usage.ru_maxrss / 1024}
+
+    def module(self, name: str, *arguments: str | Path) -> dict[str, Any]:
+        """Run one of the benchmark's own modules."""
+        return self.run(sys.executable, "-m", f"benchmarks.{name}", *arguments)
+
+
+def floor(instance: Instance) -> Measured:
+    """Read every body once, warm, with the settings that the project's own statements have."""
+    with (PROJECT_DIR / "dbt_project.yml").open() as file:
+        settings = yaml.safe_load(file)["models"]["signal_profiles"]["intermediate"]["+pre-hook"]
+    with psycopg2.connect(instance.url) as connection, connection.cursor() as cursor:
+        for setting in settings:
+            cursor.execute(setting)
+        seconds = []
+        for _ in range(3):
+            started = time.perf_counter()
+            cursor.execute("select sum(length(body)), count(*) from signal_profiles_source.request_comments")
+            seconds.append(time.perf_counter() - started)
+    return {"seconds": min(seconds[1:])}
+
+
+def measure_snapshots(instance: Instance, rounds: int) -> dict[str, list[Measured]]:
+    """Run every contender in turn, `rounds` times, after one round that is not counted."""
+    target = instance.folder / "target"
+    contenders: dict[str, Callable[[], dict[str, Any]]] = {
+        "floor": lambda: floor(instance),
+        "statements": lambda: instance.module("statements", target / CAPTURE),
+        "dbt build": lambda: instance.module("dbt_build", target),
+        "command without load": lambda: instance.module("without_load"),
+        "command": lambda: instance.run(WRAPPER, "snapshot", "--all", "--json"),
+        "script": lambda: instance.module("contend_script", instance.url, "signal_profiles_source"),
+        "DuckDB": lambda: instance.module("contend_duckdb", instance.url, "signal_profiles_source"),
+        "Polars": lambda: instance.module("contend_polars", instance.url, "signal_profiles_source"),
+    }
+    expected = contenders["command"]()["snapshots_digest"]
+    contenders["dbt build"]()
+    contenders["command without load"]()
+    measured: dict[str, list[Measured]] = {name: [] for name in contenders}
+    for number in range(rounds):
+        # What dbt built last is what its statements may publish again, so each build is followed by them.
+        contenders["dbt build"]()
+        for name, contend in contenders.items():
+            result = contend()
+            if result.get("digest", expected) != expected or result.get("snapshots_digest", expected) != expected:
+                raise SystemExit(f"{name} reaches other hashes, so that the comparison does not count")
+            measured[name].append({key: value for key, value in result.items() if isinstance(value, float | int)})
+            print(f"round {number + 1}: {name}", file=sys.stderr)
+    return measured
+
+
+def measure_loads(instance: Instance, rounds: int) -> dict[str, list[Measured]]:
+    """Copy the same tables in three ways, each into tables of its own."""
+    measured: dict[str, list[Measured]] = {"load": [], "dump": [], "pgloader": []}
+    for number in range(rounds):
+        measured["load"].append(instance.run(WRAPPER, "load"))
+        if shutil.which("sqlite3") and shutil.which("psql"):
+            measured["dump"].append(
+                instance.run("sh", PROJECT_DIR / "benchmarks" / "dump_and_psql.sh", instance.folder)
+            )
+        if shutil.which("pgloader"):
+            measured["pgloader"].append(_pgloader(instance))
+        print(f"round {number + 1}: loads", file=sys.stderr)
+    return measured
+
+
+def _pgloader(instance: Instance) -> Measured:
+    with psycopg2.connect(instance.url) as connection, connection.cursor() as cursor:
+        cursor.execute("drop schema if exists public cascade; create schema public")
+    target = f"postgresql://{instance.environ['PGUSER']}@unix:{instance.environ['PGHOST']}:5432/postgres"
+    runs = [
+        instance.run("pgloader", f"sqlite://{instance.folder / name}", target)
+        for name in ("app.db", "comment_llm_insights.db")
+    ]
+    return {"wall": sum(run["wall"] for run in runs), "mib": max(run["mib"] for run in runs)}
+
+
+def measure_help(instance: Instance) -> float:
+    """Return the median seconds of `wrapper --help`."""
+    return float(statistics.median(instance.run(WRAPPER, "--help")["wall"] for _ in range(9)))
+
+
+def measure_memory() -> dict[str, dict[str, float]]:
+    """Return the snapshots and the wrapper's peak memory, of a whole run, at few snapshots and at many."""
+    found = {}
+    for name, size in (("few", FEW), ("many", MANY)):
+        instance = Instance(*size)
+        try:
+            entry = instance.run(WRAPPER, "snapshot", "--all", "--json")
+        finally:
+            instance.stop()
+        found[name] = {"snapshots": entry["generated"], "rss_mib": entry["rss_mib"]}
+    return found
+
+
+def machine(instance: Instance) -> dict[str, str]:
+    """Return what the figures depend on."""
+    with psycopg2.connect(instance.url) as connection, connection.cursor() as cursor:
+        cursor.execute("show server_version")
+        row = cursor.fetchone()
+    cpu = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
+        platform.processor(),
+    )
+    return {
+        "machine": f"{os.cpu_count()} cores ({cpu}), {platform.system()} {platform.machine()}",
+        "PostgreSQL": row[0] if row else "",
+        "Python": platform.python_version(),
+        **{package: version(package) for package in PACKAGES},
+    }
+
+
+def main(comments: int, rounds: int) -> None:
+    instance = Instance(comments, comments // COMMENTS_PER_MEMBERSHIP)
+    try:
+        results: dict[str, Any] = {
+            "comments": comments,
+            "rounds": rounds,
+            "snapshots": measure_snapshots(instance, rounds),
+            "loads": measure_loads(instance, max(rounds // 3, 1)),
+            "help": measure_help(instance),
+            "on": machine(instance),
+        }
+    finally:
+        instance.stop()
+    if comments == 1_000_000:
+        results["memory"] = measure_memory()
+    path = report.RESULTS_DIR / f"{comments}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(results, indent=1) + "\n")
+    print(report.write())
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 5)
