@@ -20,7 +20,6 @@ _BUSY_SECONDS = 30
 _BUSY_POLL_SECONDS = 0.05
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 _NULL: Final = r"\N"
-_COPY_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 _TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?", re.ASCII)
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 # Every JSON reader has a limit, and Python's differs by version; labels of a deeper text are nothing anybody meant.
@@ -196,7 +195,8 @@ def _boolean(value: object) -> str:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise _UnfitValueError("is no text")
-    return value.translate(_COPY_ESCAPES)
+    # The backslash first, since the others bring one; str.translate() takes ten times as long.
+    return value.replace("\\", r"\\").replace("\t", r"\t").replace("\n", r"\n").replace("\r", r"\r")
 
 
 def _timestamp(value: object) -> str:
@@ -216,8 +216,7 @@ def _json_array(text: str) -> str:
     if _nesting(text) > _DEEPEST:
         return "[]"
     try:
-        # Numbers stay unread: Python and Postgres each have a limit on them, and no rule asks for them.
-        entries = json.loads(text, parse_int=_unread, parse_float=_unread, parse_constant=_refuse)
+        entries = _ARRAYS.decode(text)
     except ValueError:
         return _NULL
     labels = [_UNSTORABLE.sub(_REPLACEMENT, entry) if isinstance(entry, str) else None for entry in entries]
@@ -242,6 +241,8 @@ def _refuse(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
+# Numbers stay unread: Python and Postgres each have a limit on them, and no rule asks for them.
+_ARRAYS = json.JSONDecoder(parse_int=_unread, parse_float=_unread, parse_constant=_refuse)
 _CONVERTERS: dict[str, Callable[[Any], str]] = {
     "bigint": _bigint,
     "boolean": _boolean,
