@@ -197,6 +197,71 @@ def freshness(as_json: bool) -> None:
         click.echo(f"{row['user_id']:8}  {row['reason']:17}  {row['group_slug']}")
 
 
+@cli.command()
+@click.argument("user", type=int, metavar="USER")
+@_SLUGS
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead.")
+def show(user: int, slugs: tuple[str, ...], as_json: bool) -> None:
+    """Show the published snapshots of the member with the id USER, one card a group."""
+    from wrapper import show as shown
+    from wrapper.settings import read_settings
+    from wrapper.warehouse import open_warehouse
+
+    with open_warehouse(read_settings(), to_write=False) as warehouse:
+        cards = shown.read_cards(warehouse, _scope((user,), slugs))
+    if as_json:
+        click.echo(json.dumps([card.to_dict() for card in cards]))
+        return
+    from wrapper.terminal import console
+    from wrapper.views import print_cards
+
+    print_cards(console(), cards)
+
+
+@cli.command()
+@_SLUGS
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="The page to write.",
+)
+def report(slugs: tuple[str, ...], output: Path) -> None:
+    """Write one self-contained HTML page about what is published; it loads and runs nothing."""
+    from datetime import UTC, datetime
+
+    from wrapper.report import write_report
+    from wrapper.settings import read_settings
+    from wrapper.warehouse import open_warehouse
+
+    with open_warehouse(read_settings(), to_write=False) as warehouse:
+        write_report(warehouse, _scope((), slugs), output, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
+    _say(f"wrote {output}")
+
+
+@cli.command()
+@click.option("--last", type=click.IntRange(min=0), default=10, metavar="N", help="How many runs; 10 unless given.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+def status(last: int, as_json: bool) -> None:
+    """Show the last runs of the run log; exit with 3 where the last that published is older than 36 hours."""
+    from datetime import UTC, datetime
+
+    from wrapper.settings import read_storage_dir
+    from wrapper.status import read_status
+
+    found = read_status(read_storage_dir(), last, datetime.now(UTC))
+    if as_json:
+        click.echo(json.dumps(found.to_dict()))
+    else:
+        from wrapper.terminal import console
+        from wrapper.views import print_status
+
+        print_status(console(), found)
+    if found.overdue:
+        raise click.exceptions.Exit(ExitCode.OVERDUE)
+
+
 @cli.group()
 def db() -> None:
     """The embedded Postgres, so that psql and BI tools can reach it."""
@@ -223,8 +288,8 @@ def stop() -> None:
         server.stop()
 
 
-@db.command()
-def status() -> None:
+@db.command("status")
+def db_status() -> None:
     """Say whether it runs."""
     click.echo("running" if _embedded_server().is_running() else "stopped")
 

@@ -88,7 +88,7 @@ def export(warehouse: Warehouse, selection: Selection) -> Iterator[str]:
         "changed_since": selection.changed_since,
         "stale": selection.stale,
     }
-    with _reading(warehouse) as connection, connection.cursor(name="export", cursor_factory=RealDictCursor) as cursor:
+    with reading(warehouse) as connection, connection.cursor(name="export", cursor_factory=RealDictCursor) as cursor:
         cursor.itersize = _BATCH
         # One statement sees one moment, whatever is published while its rows are fetched.
         cursor.execute(query, parameters)
@@ -106,7 +106,7 @@ def read_freshness(warehouse: Warehouse) -> Freshness:
     Raises ConfigurationError where nothing is published yet.
     """
     view = freshness_view(warehouse.settings)
-    with _reading(warehouse) as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
+    with reading(warehouse) as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
         cursor.execute(sql.SQL("select reason, count(*) as n from {} group by reason order by reason").format(view))
         counts = {row["reason"]: row["n"] for row in cursor}
         cursor.execute(
@@ -130,7 +130,11 @@ def count_stale_highlights(connection: Connection, settings: Settings) -> int:
 
 
 @contextlib.contextmanager
-def _reading(warehouse: Warehouse) -> Iterator[Connection]:
+def reading(warehouse: Warehouse) -> Iterator[Connection]:
+    """Open one read-only moment of what is published.
+
+    Raises ConfigurationError where nothing is published yet.
+    """
     with warehouse.connection as connection:
         connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
         with connection.cursor() as cursor:

@@ -9,6 +9,7 @@ class ExitCode(enum.IntEnum):
     DONE = 0
     BUILD_FAILED = 1
     USAGE = 2
+    OVERDUE = 3
     LOCKED = 75
     INTERRUPTED = 130
 

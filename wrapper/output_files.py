@@ -50,7 +50,7 @@ def write_files(directory: Path, snapshots: Iterable[SignalProfileSnapshot]) -> 
         path = directory / file_name(snapshot.user_id, snapshot.group_slug)
         text = json.dumps(snapshot.to_dict(), ensure_ascii=False, indent=2, sort_keys=True) + "\n"
         try:
-            _replace(path, text.encode())
+            replace_file(path, text.encode())
         except OSError as error:
             failures.append(f"{path.name}: {error.strerror}")
     if failures:
@@ -106,7 +106,8 @@ def _key(name: str) -> tuple[int, str] | None:
     return (user_id, group_slug) if written_here else None
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
+    """Give the file this content, atomically, where it has another; raises OSError."""
     if path.is_file() and path.read_bytes() == content:
         return
     fresh = path.with_name(f".{os.getpid()}.tmp")

@@ -211,7 +211,10 @@ def _timestamp(value: object) -> str:
 
 def _json_array(text: str) -> str:
     """The JSON array in a tag column, with null for entries that are no strings; SQL's null for any other text."""
-    if not text.startswith("[", len(text) - len(text.lstrip(" \t\r\n"))):
+    # As most are.
+    if text == "[]":
+        return text
+    if not text.lstrip(" \t\r\n").startswith("["):
         return _NULL
     if _nesting(text) > _DEEPEST:
         return "[]"

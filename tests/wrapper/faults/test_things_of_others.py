@@ -132,13 +132,9 @@ def test_what_a_crash_of_the_server_has_emptied_is_not_published(
     wrapper.snapshot("--all")
     published = "select t::text from signal_profiles.signal_profile_snapshots as t order by 1"
     before = query(warehouse, published)
-    query(
-        warehouse,
-        DAMAGE.replace("int_snapshot_candidates%", "int_bio_inputs%").replace(
-            "update signal_profiles_intermediate.int_snapshot_candidates__dbt_tmp set message_count = message_count + 1",
-            "delete from signal_profiles_intermediate.int_snapshot_candidates",
-        ),
-    )
+    crash = DAMAGE.replace("%.int_snapshot_candidates%", "%.int_bio_inputs%")
+    crash = crash.replace("update", "delete from").replace("__dbt_tmp set message_count = message_count + 1", "")
+    query(warehouse, crash)
     result = wrapper("snapshot", "--all")
     assert result.code == 1
     assert "int_snapshot_candidates was emptied by a crash of the server: run again" in result.stderr

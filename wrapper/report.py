@@ -1,0 +1,169 @@
+"""One self-contained page about what is published: counted by SQL, drawn on the server, without a script."""
+
+import base64
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from psycopg2 import sql
+from psycopg2.extras import RealDictCursor
+
+from wrapper.consumers import freshness_view, reading
+from wrapper.errors import ConfigurationError
+from wrapper.output_files import replace_file
+from wrapper.published import snapshots_table
+from wrapper.scope import Scope
+from wrapper.settings import Settings
+from wrapper.warehouse import Warehouse
+
+# How many rows a table of the page has at most.
+LIMIT = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class _Section:
+    """A table of the page; rows have `label`, `count` and perhaps more, the largest first."""
+
+    title: str
+    query: str
+    note: str = ""
+    detail: str | None = None
+
+
+# {scope} is the scope's condition. Every order ends in something that is another one for each row.
+_SECTIONS = [
+    _Section(
+        "Most messages",
+        "select user_id::text as label, message_count as count, group_slug as detail from {snapshots} where {scope} "
+        'order by message_count desc, user_id, group_slug collate "C"',
+        detail="group",
+    ),
+    _Section(
+        "Groups",
+        "select group_slug as label, sum(message_count)::bigint as count, count(*)::text as detail from {snapshots} "
+        'where {scope} group by group_slug order by count desc, group_slug collate "C"',
+        detail="members",
+    ),
+    _Section(
+        "Most shared links",
+        "select url as label, count(distinct user_id) as count, sum(link_count)::text as detail from {links} "
+        'where {scope} group by url order by count desc, sum(link_count) desc, url collate "C"',
+        "By how many members have them among their top links.",
+        "times",
+    ),
+    _Section(
+        "Most shared domains",
+        "select domain as label, count(distinct user_id) as count, sum(link_count)::text as detail from {links} "
+        'where {scope} group by domain order by count desc, sum(link_count) desc, domain collate "C"',
+        "By how many members have them among their top links.",
+        "times",
+    ),
+    _Section(
+        "Tags",
+        "select label, count(distinct user_id) as count, sum(tag_count)::text as detail from {tags} "
+        'where {scope} group by label order by count desc, sum(tag_count) desc, label collate "C"',
+        "By how many members have them among their top tags.",
+        "times",
+    ),
+    _Section(
+        "Reactions",
+        "select emoji as label, sum(reaction_count)::bigint as count from {reactions} where {scope} "
+        'group by emoji order by count desc, emoji collate "C"',
+    ),
+    _Section(
+        "Attachments",
+        "select kind as label, sum(attachment_count)::bigint as count from {attachments} where {scope} "
+        'group by kind order by count desc, kind collate "C"',
+    ),
+]
+_TOTALS = """
+select
+    count(distinct user_id) as members, count(*) as snapshots, count(distinct group_slug) as groups,
+    coalesce(sum(message_count), 0)::bigint as messages, min(first_seen_at) as first_seen_at,
+    max(last_seen_at) as last_seen_at
+from {snapshots} where {scope}
+"""
+_RECENT = """
+select user_id, group_slug, last_seen_at, message_count from {snapshots} where {scope}
+order by last_seen_at desc, user_id, group_slug collate "C" limit {limit}
+"""
+_MONTHS = """
+select to_char(month, 'YYYY-MM') as label, count(user_id) as count
+from generate_series(
+    (select date_trunc('month', max(last_seen_at)) - interval '23 months' from {snapshots} where {scope}),
+    (select date_trunc('month', max(last_seen_at)) from {snapshots} where {scope}),
+    interval '1 month'
+) as months (month)
+left join (select user_id, last_seen_at from {snapshots} where {scope}) as s
+    on s.last_seen_at >= month and s.last_seen_at < month + interval '1 month'
+group by month
+order by month
+"""
+_REASONS = "select reason as label, count(*) as count from {freshness} where {scope} group by reason order by 2 desc, 1"
+_STALE = """
+select user_id, group_slug, reason, count(*) over () as total from {freshness} where not is_fresh and {scope}
+order by user_id, group_slug collate "C" limit {limit}
+"""
+
+
+def write_report(warehouse: Warehouse, scope: Scope, path: Path, made_at: str) -> None:
+    """Write the page about the scope; `made_at` says when, on the page.
+
+    Raises ConfigurationError where nothing is published, or the file cannot be written.
+    """
+    page = render(read_report(warehouse, scope), scope, made_at)
+    try:
+        replace_file(path, page.encode())
+    except OSError as error:
+        raise ConfigurationError(f"--output {path} cannot be written: {error.strerror}") from error
+
+
+def read_report(warehouse: Warehouse, scope: Scope) -> dict[str, Any]:
+    """Return what the page shows, all of one moment."""
+    with reading(warehouse) as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
+
+        def rows(query: str) -> list[dict[str, Any]]:
+            cursor.execute(sql.SQL(query).format(**_names(warehouse.settings, scope)), scope.parameters())
+            return [dict(row) for row in cursor]
+
+        return {
+            "totals": rows(_TOTALS)[0],
+            "sections": [
+                {"section": section, "rows": rows(section.query + " limit {limit}")}
+                for section in _SECTIONS
+            ],
+            "recent": rows(_RECENT),
+            "months": rows(_MONTHS),
+            "reasons": rows(_REASONS),
+            "stale": rows(_STALE),
+        }
+
+
+def render(found: dict[str, Any], scope: Scope, made_at: str) -> str:
+    """Return the page; whatever a member wrote is escaped, and the page may load and run nothing."""
+    environment = Environment(
+        loader=PackageLoader("wrapper"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = environment.get_template("report.css").render()
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    template = environment.get_template("report.html")
+    return template.render(
+        found, style=style, style_digest=digest, slugs=scope.group_slugs, made_at=made_at, limit=LIMIT
+    )
+
+
+def _names(settings: Settings, scope: Scope) -> dict[str, sql.Composable]:
+    views = {name: f"signal_profile_{name}" for name in ("links", "tags", "reactions", "attachments")}
+    return {
+        **{name: sql.Identifier(settings.warehouse_schema, view) for name, view in views.items()},
+        "snapshots": snapshots_table(settings),
+        "freshness": freshness_view(settings),
+        "scope": scope.predicate,
+        "limit": sql.Literal(LIMIT),
+    }

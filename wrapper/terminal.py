@@ -1,0 +1,70 @@
+"""Tables, bars and cards on a terminal, plain where there is none. Imported only by commands that show something."""
+
+import sys
+import unicodedata
+from collections.abc import Mapping, Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_BAR_WIDTH = 24
+# Piped, a row stays one line, however long what somebody wrote is.
+_PIPED_WIDTH = 1000
+_FIRST_STRONG_ISOLATE, _POP_ISOLATE = "\N{FIRST STRONG ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
+
+
+def console() -> Console:
+    """Return a console on stdout: with colours and boxes on a terminal, without them in a pipe or a file."""
+    piped = not sys.stdout.isatty()
+    width = _PIPED_WIDTH if piped else None
+    return Console(file=sys.stdout, highlight=False, markup=False, emoji=False, soft_wrap=piped, width=width)
+
+
+def safe(value: str) -> Text:
+    """Return what somebody wrote so that it cannot steer the terminal or turn the text around it.
+
+    Control characters become U+FFFD; on a terminal it stands in an isolate of its own direction.
+    """
+    shown = "".join("\N{REPLACEMENT CHARACTER}" if _steers(character) else character for character in value)
+    if sys.stdout.isatty() and any(unicodedata.bidirectional(character) in {"R", "AL"} for character in shown):
+        shown = f"{_FIRST_STRONG_ISOLATE}{shown}{_POP_ISOLATE}"
+    return Text(shown)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]], right: Sequence[str] = ()) -> Table:
+    """Return a table, the columns in `right` aligned there; in a pipe without lines around its cells."""
+    plain = not sys.stdout.isatty()
+    made = Table(box=None if plain else box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in columns:
+        made.add_column(name, justify="right" if name in right else "left", no_wrap=plain, overflow="fold")
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def grid(*rows: Sequence[str | Text]) -> Table:
+    """Return columns without headings."""
+    made = Table.grid(padding=(0, 2, 0, 0))
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def bars(counts: Mapping[str, int]) -> Table:
+    """Return a bar for each count, the longest as wide as there is room for."""
+    most = max(counts.values(), default=0)
+    return grid(
+        *(
+            (safe(label), Text(str(count), justify="right"), "█" * max(round(_BAR_WIDTH * count / most), 1))
+            for label, count in counts.items()
+        )
+    )
+
+
+def _steers(character: str) -> bool:
+    """Whether it is a control or a line's end, or changes the direction of what follows it."""
+    return unicodedata.category(character) in {"Cc", "Zl", "Zp"} or unicodedata.bidirectional(character) in {
+        "LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI",
+    }  # fmt: skip
