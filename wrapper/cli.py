@@ -262,6 +262,19 @@ def status(last: int, as_json: bool) -> None:
         raise click.exceptions.Exit(ExitCode.OVERDUE)
 
 
+@cli.command()
+def doctor() -> None:
+    """Look at everything that a run needs; exit with 2 where something is to be done."""
+    from wrapper.doctor import examine
+
+    is_well = True
+    for finding in examine():
+        click.echo(f"{'ok ' if finding.is_ok else 'FIX'}  {finding.name}: {' '.join(finding.text.split())}")
+        is_well &= finding.is_ok
+    if not is_well:
+        raise click.exceptions.Exit(ExitCode.USAGE)
+
+
 @cli.group()
 def db() -> None:
     """The embedded Postgres, so that psql and BI tools can reach it."""

@@ -4,6 +4,7 @@ import io
 import itertools
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psycopg2
 from psycopg2 import sql
@@ -15,6 +16,7 @@ from wrapper.settings import Settings
 from wrapper.sqlite_source import SqliteSource, open_sqlite
 from wrapper.warehouse import Warehouse, exists, first_line
 
+DATABASE_SETTING, ANALYSES_SETTING = "DATABASE_URL", "COMMENT_INSIGHTS_DB"
 _ANALYSES_SOURCE = "whiteballoon_analyses"
 _ROWS_PER_CHUNK = 500
 
@@ -38,10 +40,10 @@ def load(warehouse: Warehouse, report: Callable[[str], None]) -> None:
         with warehouse.connection as connection, connection.cursor() as cursor:
             _create_schema(cursor, settings.source_schema)
             if settings.sqlite_path is not None:
-                with open_sqlite("DATABASE_URL", settings.sqlite_path) as source:
+                with open_sqlite(DATABASE_SETTING, settings.sqlite_path) as source:
                     _copy_tables(cursor, settings, source, own, report)
             if os.path.lexists(settings.analyses_path):
-                with open_sqlite("COMMENT_INSIGHTS_DB", settings.analyses_path) as source:
+                with open_sqlite(ANALYSES_SETTING, settings.analyses_path) as source:
                     _copy_tables(cursor, settings, source, analyses, report)
             else:
                 report(f"warning: COMMENT_INSIGHTS_DB: there is no file {settings.analyses_path}, so there are no tags")
@@ -63,6 +65,35 @@ def source_vars(warehouse: Warehouse) -> dict[str, str]:
     return found
 
 
+def check_in_place(warehouse: Warehouse) -> None:
+    """See that WhiteBalloon's tables on Postgres can be read, and change nothing.
+
+    Raises ConfigurationError where one cannot be.
+    """
+    with warehouse.connection as connection, connection.cursor() as cursor:
+        for table in source_tables():
+            if table.source != _ANALYSES_SOURCE:
+                _is_in_place(cursor, warehouse.settings, table)
+
+
+def check_file(setting: str, path: Path) -> None:
+    """See that a SQLite file of WhiteBalloon's can be read and has the tables it has to have.
+
+    Raises ConfigurationError where it cannot, or has not.
+    """
+    with open_sqlite(setting, path) as source:
+        for table in source_tables():
+            is_here = (table.source == _ANALYSES_SOURCE) == (setting == ANALYSES_SETTING)
+            if is_here and not source.has_table(table) and not table.optional:
+                raise _without_table(source, table)
+
+
+def _without_table(source: SqliteSource, table: SourceTable) -> ConfigurationError:
+    return ConfigurationError(
+        f"{source.setting}: {source.path} has no table {table.name}: is it a WhiteBalloon database?"
+    )
+
+
 def _create_schema(cursor: Cursor, schema: str) -> None:
     # Not `if not exists`, which asks for the right to create one even where it exists.
     cursor.execute("select from pg_namespace where nspname = %s", (schema,))
@@ -74,25 +105,32 @@ def _check_in_place(
     cursor: Cursor, settings: Settings, tables: list[SourceTable], report: Callable[[str], None]
 ) -> None:
     for table in tables:
-        name = f"{settings.wb_schema}.{table.name}"
-        cursor.execute("savepoint source")
-        try:
-            cursor.execute(
-                sql.SQL("select {} from {} limit 0").format(
-                    sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns),
-                    sql.Identifier(settings.wb_schema, table.name),
-                )
-            )
-        except psycopg2.errors.UndefinedTable as error:
-            cursor.execute("rollback to savepoint source")
-            if not table.optional:
-                raise ConfigurationError(
-                    f"WB_SCHEMA: the warehouse has no table {name}: is WhiteBalloon in this database and schema?"
-                ) from error
-            report(f"warning: WB_SCHEMA: there is no table {name}, which is taken as empty")
+        if not _is_in_place(cursor, settings, table):
+            report(f"warning: WB_SCHEMA: there is no table {settings.wb_schema}.{table.name}, which is taken as empty")
             _replace(cursor, settings, table, iter(()))
-        except psycopg2.ProgrammingError as error:
-            raise ConfigurationError(f"WB_SCHEMA: {name} cannot be read: {first_line(error)}") from error
+
+
+def _is_in_place(cursor: Cursor, settings: Settings, table: SourceTable) -> bool:
+    """Tell whether WhiteBalloon's schema has the table, which only an optional one may be missing from."""
+    name = f"{settings.wb_schema}.{table.name}"
+    cursor.execute("savepoint source")
+    try:
+        cursor.execute(
+            sql.SQL("select {} from {} limit 0").format(
+                sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns),
+                sql.Identifier(settings.wb_schema, table.name),
+            )
+        )
+    except psycopg2.errors.UndefinedTable as error:
+        cursor.execute("rollback to savepoint source")
+        if not table.optional:
+            raise ConfigurationError(
+                f"WB_SCHEMA: the warehouse has no table {name}: is WhiteBalloon in this database and schema?"
+            ) from error
+        return False
+    except psycopg2.ProgrammingError as error:
+        raise ConfigurationError(f"WB_SCHEMA: {name} cannot be read: {first_line(error)}") from error
+    return True
 
 
 def _copy_tables(
@@ -110,9 +148,7 @@ def _copy_tables(
         elif table.optional:
             report(f"warning: {source.setting}: {source.path} has no table {table.name}, which is taken as empty")
         else:
-            raise ConfigurationError(
-                f"{source.setting}: {source.path} has no table {table.name}: is it a WhiteBalloon database?"
-            )
+            raise _without_table(source, table)
         try:
             _replace(cursor, settings, table, lines)
         except psycopg2.errors.UniqueViolation as error:

@@ -9,7 +9,16 @@ import yaml
 
 from wrapper.errors import ConfigurationError
 
-PROJECT_DIR = Path(__file__).resolve().parent.parent
+_IN_WHEEL = "_dbt_project"
+
+
+def find_project(package: Path) -> Path:
+    """Return the folder of the dbt project that belongs to this package's folder: in a wheel inside it, else above."""
+    inside = package / _IN_WHEEL
+    return inside if inside.is_dir() else package.parent
+
+
+PROJECT_DIR = find_project(Path(__file__).resolve().parent)
 PROFILES_DIR = PROJECT_DIR / "profiles"
 
 
@@ -45,8 +54,7 @@ def _read(relative_path: str) -> dict[str, Any]:
         content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(
-            f"{relative_path} of the dbt project cannot be read ({error.strerror}): "
-            "the wrapper works from an editable install of its repository"
+            f"{relative_path} of the dbt project cannot be read ({error.strerror}): install the project anew"
         ) from error
     return content
 
@@ -55,7 +63,7 @@ def _read(relative_path: str) -> dict[str, Any]:
 def project_vars() -> dict[str, Any]:
     """Return the vars of dbt_project.yml with their defaults.
 
-    Raises ConfigurationError where the wrapper is not installed from its repository.
+    Raises ConfigurationError where the dbt project is not where the package is.
     """
     defaults: dict[str, Any] = _read("dbt_project.yml")["vars"]
     return defaults

@@ -111,9 +111,13 @@ order by user_id, group_slug collate "C" limit {limit}
 def write_report(warehouse: Warehouse, scope: Scope, path: Path, made_at: str) -> None:
     """Write the page about the scope; `made_at` says when, on the page.
 
-    Raises ConfigurationError where nothing is published, or the file cannot be written.
+    Raises ConfigurationError where nothing is published, in the groups of the scope or at all, or where the file cannot
+    be written.
     """
-    page = render(read_report(warehouse, scope), scope, made_at)
+    found = read_report(warehouse, scope)
+    if scope.group_slugs is not None and not found["totals"]["snapshots"]:
+        raise ConfigurationError(f"--group-slug {', '.join(map(repr, scope.group_slugs))} has no published snapshot")
+    page = render(found, scope, made_at)
     try:
         replace_file(path, page.encode())
     except OSError as error:
@@ -130,10 +134,7 @@ def read_report(warehouse: Warehouse, scope: Scope) -> dict[str, Any]:
 
         return {
             "totals": rows(_TOTALS)[0],
-            "sections": [
-                {"section": section, "rows": rows(section.query + " limit {limit}")}
-                for section in _SECTIONS
-            ],
+            "sections": [{"section": section, "rows": rows(section.query + " limit {limit}")} for section in _SECTIONS],
             "recent": rows(_RECENT),
             "months": rows(_MONTHS),
             "reasons": rows(_REASONS),

@@ -14,6 +14,10 @@ from sqlalchemy.exc import ArgumentError
 
 from wrapper.errors import ConfigurationError
 
+NAMES = (
+    "DATABASE_URL", "WB_SCHEMA", "COMMENT_INSIGHTS_DB", "WAREHOUSE_URL", "WAREHOUSE_SCHEMA", "STORAGE_DIR",
+    "PROFILE_SIGNAL_GLAZE", "STATSD_HOST", "STATSD_PORT",
+)  # fmt: skip
 # Room for the suffixes that dbt and this project add, within Postgres's 63 bytes.
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,39}")
 _ON = {"1", "true", "on", "yes"}
@@ -100,6 +104,15 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
             f"WB_SCHEMA {settings.wb_schema!r} is one that this project writes to: set another WAREHOUSE_SCHEMA"
         )
     return settings
+
+
+def read_origins(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return where each of NAMES comes from: the environment, .env or its default.
+
+    Raises ConfigurationError where .env cannot be read.
+    """
+    values = _values(environ)
+    return {name: "environment" if environ.get(name) else ".env" if name in values else "default" for name in NAMES}
 
 
 def _values(environ: Mapping[str, str]) -> dict[str, str]:

@@ -204,9 +204,10 @@ def _timestamp(value: object) -> str:
     if not (isinstance(value, str) and _TIMESTAMP.fullmatch(value)):
         raise _UnfitValueError("is no timestamp like 2024-03-18 12:00:00")
     try:
-        return datetime.fromisoformat(value).isoformat()
+        datetime.fromisoformat(value)
     except ValueError:
         raise _UnfitValueError("is no timestamp of the calendar") from None
+    return value
 
 
 def _json_array(text: str) -> str:

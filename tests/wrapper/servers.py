@@ -1,4 +1,7 @@
-"""PostgreSQL 18 and 16 of the wheel, and 15 of Debian's package, each started the way the wrapper starts its own."""
+"""PostgreSQL 18 and 16 of the wheel, and others of the system's packages, each started as the wrapper starts its own.
+
+POSTGRES_VERSIONS names those that the tests of versions run on; unless it does, 15, 16 and 18.
+"""
 
 import contextlib
 import dataclasses
@@ -12,11 +15,9 @@ import pytest
 from wrapper.embedded import EmbeddedServer, bundled_programs
 
 _LIBC = ("--locale=C.UTF-8",)
-VERSIONS = {
-    "18": bundled_programs(),
-    "16": bundled_programs().parents[1] / "pginstall" / "bin",
-    "15": Path("/usr/lib/postgresql/15/bin"),
-}
+_BUNDLED = {"18": bundled_programs(), "16": bundled_programs().parents[1] / "pginstall" / "bin"}
+_WANTED = os.environ.get("POSTGRES_VERSIONS", "15 16 18").split()
+VERSIONS = {version: _BUNDLED.get(version, Path(f"/usr/lib/postgresql/{version}/bin")) for version in {*_WANTED, "18"}}
 
 
 @dataclasses.dataclass

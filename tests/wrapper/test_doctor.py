@@ -1,0 +1,112 @@
+"""What `wrapper doctor` finds, each thing broken for real."""
+
+import re
+from pathlib import Path
+
+import pytest
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+
+from tests.wrapper.conftest import Wrapper, query
+from tests.wrapper.faults.test_disks import SmallDisk, disks  # noqa: F401 - a fixture
+from tests.wrapper.test_lock import LOCK
+from tests.wrapper.test_looking import entry, write_log
+from tests.wrapper.test_versions import copy_to_postgres
+from tests.wrapper.whiteballoon import WhiteBalloon
+
+EVERYTHING = [
+    "settings", "project", "storage", "last run", "flag", "WhiteBalloon", "analyses", "disk", "metrics", "warehouse",
+    "tables in place", "contract", "clock", "lock",
+]  # fmt: skip
+
+
+def findings(wrapper: Wrapper, code: int, **environ: str) -> dict[str, str]:
+    """Each check's line; exit code and stderr are as they should be."""
+    result = wrapper("doctor", **environ)
+    assert (result.code, result.stderr) == (code, "")
+    lines = re.findall(r"^(ok |FIX)  ([^:]+): (.*)$", result.stdout, re.MULTILINE)
+    assert len(lines) == len(result.stdout.splitlines())
+    return {name: f"{verdict.strip()}: {text}" for verdict, name, text in lines}
+
+
+def test_all_is_well(wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection) -> None:
+    whiteballoon.group(1)
+    (wrapper.cwd / ".env").write_text("WAREHOUSE_SCHEMA=elsewhere\nPROFILE_SIGNAL_GLAZE=off\n")
+    found = findings(wrapper, 0)
+    assert list(found) == EVERYTHING
+    assert found["settings"] == (
+        "ok: WAREHOUSE_URL from the environment, WAREHOUSE_SCHEMA from .env, "
+        "PROFILE_SIGNAL_GLAZE from the environment, the others by default"
+    )
+    # It looked, and made nothing.
+    assert query(warehouse, "select nspname from pg_namespace where nspname like 'elsewhere%'") == []
+    wrapper.snapshot("--all")
+    assert findings(wrapper, 0)["last run"].startswith("ok: success at ")
+    query(warehouse, f"select pg_advisory_lock({LOCK.replace('signal_profiles', 'elsewhere')})")
+    assert findings(wrapper, 0)["lock"] == "ok: a run is on its way"
+
+
+@pytest.mark.parametrize(
+    ("environ", "name", "text"),
+    [
+        (
+            {"PROFILE_SIGNAL_GLAZE": ""},
+            "flag",
+            "PROFILE_SIGNAL_GLAZE is off, so that runs publish nothing: set it to 1",
+        ),
+        ({"DATABASE_URL": "sqlite:///nope.db"}, "WhiteBalloon", "DATABASE_URL: there is no file nope.db"),
+        ({"DATABASE_URL": "sqlite:///data/comment_llm_insights.db"}, "WhiteBalloon", "has no table user_attributes"),
+        ({"COMMENT_INSIGHTS_DB": "data"}, "analyses", "COMMENT_INSIGHTS_DB: data is no file"),
+        ({"STATSD_HOST": "nowhere.invalid"}, "metrics", "STATSD_HOST 'nowhere.invalid' cannot be resolved"),
+        ({"WAREHOUSE_URL": "postgresql://x@127.0.0.1:1/x"}, "warehouse", "the warehouse cannot be reached"),
+        ({"STORAGE_DIR": "data/app.db"}, "storage", "STORAGE_DIR: data/app.db/signal_profile_snapshot.log cannot be"),
+        ({"WAREHOUSE_SCHEMA": "pg_x"}, "settings", "WAREHOUSE_SCHEMA 'pg_x' will not do"),
+    ],
+)
+def test_what_is_wrong_is_a_line_that_says_what_to_do(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, environ: dict[str, str], name: str, text: str
+) -> None:
+    whiteballoon.group(1)
+    found = findings(wrapper, 2, **environ)
+    assert found[name].startswith("FIX: ")
+    assert text in found[name]
+    # Without its directory the run log cannot be read either.
+    alone = ["storage", "last run"] if name == "storage" else [name]
+    assert [other for other in found if found[other].startswith("FIX")] == alone
+
+
+def test_a_whiteballoon_on_postgres_and_another_contract(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
+) -> None:
+    whiteballoon.group(1)
+    whiteballoon.comment(1, "hello")
+    copy_to_postgres(whiteballoon, wrapper.environ["WAREHOUSE_URL"])
+    wrapper.environ |= {"DATABASE_URL": wrapper.environ["WAREHOUSE_URL"], "WB_SCHEMA": "wb"}
+    wrapper.snapshot("--all")
+    assert findings(wrapper, 0)["tables in place"] == "ok: those in the schema wb can be read"
+    query(warehouse, "comment on table signal_profiles.signal_profile_snapshots is 'Contract version 0.'")
+    query(warehouse, "alter table wb.request_comments rename column body to text")
+    found = findings(wrapper, 2)
+    assert found["tables in place"].startswith("FIX: WB_SCHEMA: wb.request_comments cannot be read: column")
+    assert "wrapper upgrade" in found["contract"]
+
+
+def test_the_last_run(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
+    whiteballoon.group(1)
+    write_log(wrapper, entry(2, "failed", error="data test x failed"))
+    assert re.fullmatch(r"FIX: it failed at [-0-9T:]+: data test x failed", findings(wrapper, 2)["last run"])
+    write_log(wrapper, entry(40))
+    assert "none has published for 36 hours" in findings(wrapper, 2)["last run"]
+
+
+def test_a_disk_with_little_room(
+    wrapper: Wrapper,
+    whiteballoon: WhiteBalloon,
+    disks: list[SmallDisk],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    whiteballoon.group(1)
+    disk = SmallDisk(tmp_path / "storage", 50)
+    disks.append(disk)
+    result = disk.run(wrapper, "doctor")
+    assert result.code == 2
+    assert "FIX  disk: 0.0 GiB free for storage, and 1.0 may be needed: make room" in result.stdout

@@ -1,0 +1,200 @@
+"""Everything a failed night could come from, looked at before it does; nothing is changed."""
+
+import dataclasses
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from wrapper.contract import check_version
+from wrapper.errors import ConfigurationError, LockedError, WrapperError
+from wrapper.load import ANALYSES_SETTING, DATABASE_SETTING, check_file, check_in_place
+from wrapper.project import project_vars, source_tables
+from wrapper.run_log import RunLog
+from wrapper.settings import Settings, read_origins, read_settings, read_storage_dir
+from wrapper.status import read_status
+from wrapper.warehouse import Warehouse, open_warehouse
+
+# Beside twice the size of WhiteBalloon's files, for the embedded warehouse.
+_LEAST_FREE_BYTES = 2**30
+_MOST_CLOCK_SECONDS = 60
+Check = tuple[str, Callable[[], str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """What one check found: that all is well, or what to do."""
+
+    name: str
+    is_ok: bool
+    text: str
+
+
+def examine() -> Iterator[Finding]:
+    """Yield a finding for each check, in the order in which a run would come to it."""
+    yield from map(
+        _look, [("settings", _settings), ("project", _project), ("storage", _storage), ("last run", _last_run)]
+    )
+    try:
+        settings = read_settings()
+    except WrapperError:
+        # The settings' own finding has said why, and nothing else can be looked at.
+        return
+    yield from map(_look, _outside(settings))
+    try:
+        with open_warehouse(settings) as warehouse:
+            yield from map(_look, _inside(warehouse))
+    except WrapperError as error:
+        yield Finding("warehouse", False, str(error))
+
+
+def _look(check: Check) -> Finding:
+    name, look = check
+    try:
+        return Finding(name, True, look())
+    except WrapperError as error:
+        return Finding(name, False, str(error))
+
+
+def _outside(settings: Settings) -> list[Check]:
+    return [
+        ("flag", lambda: _flag(settings)),
+        ("WhiteBalloon", lambda: _whiteballoon(settings)),
+        ("analyses", lambda: _analyses(settings)),
+        ("disk", lambda: _disk(settings)),
+        ("metrics", lambda: _metrics(settings)),
+    ]
+
+
+def _inside(warehouse: Warehouse) -> list[Check]:
+    return [
+        ("warehouse", lambda: _server(warehouse)),
+        ("tables in place", lambda: _in_place(warehouse)),
+        ("contract", lambda: _contract(warehouse)),
+        ("clock", lambda: _clock(warehouse)),
+        ("lock", lambda: _lock(warehouse)),
+    ]
+
+
+def _settings() -> str:
+    read_settings()
+    origins = read_origins()
+    given = [
+        f"{name} from {'the environment' if origin == 'environment' else origin}"
+        for name, origin in origins.items()
+        if origin != "default"
+    ]
+    return ", ".join(given) + ", the others by default" if given else "all by default"
+
+
+def _project() -> str:
+    project_vars()
+    source_tables()
+    try:
+        return f"signal-profile-snapshots {version('signal-profile-snapshots')}, dbt {version('dbt-core')}"
+    except PackageNotFoundError as error:
+        raise ConfigurationError(f"{error.name} is not installed: install the project anew") from error
+
+
+def _storage() -> str:
+    storage_dir = read_storage_dir()
+    RunLog(storage_dir)
+    return f"{storage_dir.absolute()} can be written to"
+
+
+def _last_run() -> str:
+    status = read_status(read_storage_dir(), 1, datetime.now(UTC))
+    if not status.runs:
+        return "there was none yet"
+    last = status.runs[-1]
+    if last.status == "failed":
+        raise ConfigurationError(f"it failed at {last.timestamp[:16]}: {last.error}")
+    if status.overdue:
+        raise ConfigurationError("none has published for 36 hours: does its timer run? wrapper status shows the last")
+    return f"{last.status} at {last.timestamp[:16]}"
+
+
+def _flag(settings: Settings) -> str:
+    if not settings.enabled:
+        raise ConfigurationError("PROFILE_SIGNAL_GLAZE is off, so that runs publish nothing: set it to 1")
+    return "PROFILE_SIGNAL_GLAZE is on"
+
+
+def _whiteballoon(settings: Settings) -> str:
+    if settings.sqlite_path is None:
+        return f"on Postgres, in the schema {settings.wb_schema}"
+    check_file(DATABASE_SETTING, settings.sqlite_path)
+    return f"{settings.sqlite_path} can be read"
+
+
+def _analyses(settings: Settings) -> str:
+    if not os.path.lexists(settings.analyses_path):
+        return f"there is no file {settings.analyses_path}, so there will be no tags"
+    check_file(ANALYSES_SETTING, settings.analyses_path)
+    return f"{settings.analyses_path} can be read"
+
+
+def _disk(settings: Settings) -> str:
+    files = [path for path in (settings.sqlite_path, settings.analyses_path) if path is not None and path.exists()]
+    needed = _LEAST_FREE_BYTES + (2 * sum(path.stat().st_size for path in files) if settings.warehouse is None else 0)
+    free = shutil.disk_usage(_existing(settings.storage_dir)).free
+    if free < needed:
+        raise ConfigurationError(
+            f"{free / 2**30:.1f} GiB free for {settings.storage_dir}, and {needed / 2**30:.1f} may be needed: make room"
+        )
+    return f"{free / 2**30:.1f} GiB free for {settings.storage_dir}"
+
+
+def _existing(path: Path) -> Path:
+    return next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
+
+
+def _metrics(settings: Settings) -> str:
+    if settings.statsd_host is None:
+        return "STATSD_HOST is not set, so none are sent"
+    try:
+        socket.getaddrinfo(settings.statsd_host, settings.statsd_port, type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError) as error:
+        raise ConfigurationError(
+            f"STATSD_HOST {settings.statsd_host!r} cannot be resolved: correct or unset it"
+        ) from error
+    return f"STATSD_HOST {settings.statsd_host} resolves"
+
+
+def _server(warehouse: Warehouse) -> str:
+    # Its version, encoding and the rights to write were looked at while it was opened.
+    number = warehouse.connection.info.server_version
+    return f"PostgreSQL {number // 10000}.{number % 10000}, UTF8, may be written to"
+
+
+def _in_place(warehouse: Warehouse) -> str:
+    if warehouse.settings.sqlite_path is not None:
+        return "none are read there"
+    check_in_place(warehouse)
+    return f"those in the schema {warehouse.settings.wb_schema} can be read"
+
+
+def _contract(warehouse: Warehouse) -> str:
+    check_version(warehouse)
+    return "what is published, if anything is, has this version"
+
+
+def _clock(warehouse: Warehouse) -> str:
+    with warehouse.connection as connection, connection.cursor() as cursor:
+        cursor.execute("select clock_timestamp()")
+        row = cursor.fetchone()
+    apart = abs((datetime.now(UTC) - row[0]).total_seconds()) if row else 0.0
+    if apart > _MOST_CLOCK_SECONDS:
+        raise ConfigurationError(f"the warehouse's is {apart:.0f} seconds apart from this machine's: set them by NTP")
+    return "this machine and the warehouse agree"
+
+
+def _lock(warehouse: Warehouse) -> str:
+    try:
+        warehouse.lock(0)
+    except LockedError:
+        return "a run is on its way"
+    return "free"
