@@ -15,7 +15,7 @@ ROUNDS := 5
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-strip-extras --generate-hashes \
 	--custom-compile-command 'make lock' --upgrade
 
-.PHONY: help bench setup snapshot test lint audit unit coverage test-faults dbt-build docs lock clean
+.PHONY: help bench commands setup snapshot test lint audit unit coverage test-faults dbt-build docs lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ docs: setup $(EXAMPLE)/app.db ## build the documentation of all models into site
 	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper dbt --quiet docs generate --static
 	mkdir -p site
 	cp .test/storage/dbt/*/dbt/static_index.html site/index.html
+
+commands: setup ## write docs/commands.md anew from what the commands say with --help
+	$(BIN)/python .ci/commands.py > docs/commands.md
 
 lock: setup ## write both lock files anew from pyproject.toml
 	$(COMPILE) --extra embedded --extra dev --output-file requirements.lock pyproject.toml

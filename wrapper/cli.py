@@ -35,8 +35,8 @@ def cli(context: click.Context) -> None:
     """Build a snapshot of what each member did in each imported Signal group.
 
     Settings come from the environment and from .env in the working directory; README.md lists them.
-    Exit codes: 0 done, 1 a build or a data test failed, 2 usage or configuration, 75 another run holds
-    the lock, 130 interrupted.
+    Exit codes: 0 done, 1 a build or a data test failed, 2 usage or configuration, 3 no run has
+    published for 36 hours (status), 75 another run holds the lock, 130 interrupted.
     """
     # A run lets them in itself, once it can be logged as interrupted.
     if context.invoked_subcommand != "snapshot":
@@ -108,9 +108,10 @@ def load() -> None:
 @cli.command()
 @click.option("--yes", is_flag=True, help="Do it.")
 def upgrade(yes: bool) -> None:
-    """Name what a new version of the published contract replaces, views of others included; with --yes, drop it.
+    """Name what a new version of the contract replaces; with --yes, drop it.
 
-    The next `snapshot --all` publishes everything anew. Stored hashes stay.
+    Views of others that stand on it are named too, and go with it. The next `snapshot --all` publishes
+    everything anew. Stored hashes stay.
     """
     from wrapper import contract
     from wrapper.settings import read_settings
@@ -228,7 +229,10 @@ def show(user: int, slugs: tuple[str, ...], as_json: bool) -> None:
     help="The page to write.",
 )
 def report(slugs: tuple[str, ...], output: Path) -> None:
-    """Write one self-contained HTML page about what is published; it loads and runs nothing."""
+    """Write one self-contained HTML page about what is published.
+
+    It loads and runs nothing.
+    """
     from datetime import UTC, datetime
 
     from wrapper.report import write_report
@@ -244,7 +248,7 @@ def report(slugs: tuple[str, ...], output: Path) -> None:
 @click.option("--last", type=click.IntRange(min=0), default=10, metavar="N", help="How many runs; 10 unless given.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 def status(last: int, as_json: bool) -> None:
-    """Show the last runs of the run log; exit with 3 where the last that published is older than 36 hours."""
+    """Show the last runs; exit with 3 where none has published for 36 hours."""
     from datetime import UTC, datetime
 
     from wrapper.settings import read_storage_dir

@@ -14,7 +14,7 @@ NAME = "signal_profile_snapshot.log"
 
 @dataclasses.dataclass
 class Entry:
-    """One run; a count that the run did not reach is None. docs/operations.md describes the fields."""
+    """One run; a count that the run did not reach is None. docs/operating.md describes the fields."""
 
     timestamp: str
     run_id: str

@@ -1,4 +1,4 @@
-"""What a reviewer runs: dbt alone, on a fresh Postgres, as docs/contributing.md says."""
+"""What a reviewer runs: dbt alone, on a fresh Postgres, as CONTRIBUTING.md says."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ from wrapper.project import PROJECT_DIR
 
 def test_dbt_builds_on_a_fresh_postgres(make_database: Callable[[], str], tmp_path: Path) -> None:
     arguments = ["build", "--vars", "{make_missing_sources: true}"]
-    documented = (PROJECT_DIR / "docs" / "contributing.md").read_text()
+    documented = (PROJECT_DIR / "CONTRIBUTING.md").read_text()
     assert f"dbt build --profiles-dir profiles --vars '{arguments[2]}'" in documented
     url = make_database()
     first = start_plain_dbt(url, tmp_path / "target", *arguments)

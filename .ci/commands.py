@@ -1,0 +1,31 @@
+"""Write docs/commands.md: what each command says of itself with --help. Usage: commands.py > docs/commands.md"""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+os.environ["COLUMNS"] = "100"
+
+from wrapper.cli import cli
+
+HEAD = """# Commands
+
+For whoever types them. This is what each says with `--help`; `make commands` writes it anew, and a test compares.
+The settings are in [README.md](../README.md#settings).
+"""
+
+
+def commands(command: click.Command, name: str, parent: click.Context | None = None) -> Iterator[str]:
+    """Yield the section of a command and of all that are below it."""
+    widths: dict[str, Any] = {"terminal_width": 100, "max_content_width": 100}
+    context = click.Context(command, parent=parent, info_name=name, **command.context_settings, **widths)
+    yield f"## {context.command_path}\n\n```\n{command.get_help(context)}\n```\n"
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            yield from commands(command.commands[name], name, context)
+
+
+if __name__ == "__main__":
+    print("\n".join([HEAD, *commands(cli, "wrapper")]), end="")
