@@ -24,9 +24,11 @@ LIMIT = 20
 
 @dataclasses.dataclass(frozen=True)
 class _Section:
-    """A table of the page; rows have `label`, `count` and perhaps more, the largest first."""
+    """A table of the page; rows have `label`, `count` and perhaps `detail`, the largest first."""
 
     title: str
+    label: str
+    unit: str
     query: str
     note: str = ""
     detail: str | None = None
@@ -36,18 +38,24 @@ class _Section:
 _SECTIONS = [
     _Section(
         "Most messages",
+        "user",
+        "messages",
         "select user_id::text as label, message_count as count, group_slug as detail from {snapshots} where {scope} "
         'order by message_count desc, user_id, group_slug collate "C"',
         detail="group",
     ),
     _Section(
         "Groups",
+        "group",
+        "messages",
         "select group_slug as label, sum(message_count)::bigint as count, count(*)::text as detail from {snapshots} "
         'where {scope} group by group_slug order by count desc, group_slug collate "C"',
         detail="members",
     ),
     _Section(
         "Most shared links",
+        "link",
+        "members",
         "select url as label, count(distinct user_id) as count, sum(link_count)::text as detail from {links} "
         'where {scope} group by url order by count desc, sum(link_count) desc, url collate "C"',
         "By how many members have them among their top links.",
@@ -55,6 +63,8 @@ _SECTIONS = [
     ),
     _Section(
         "Most shared domains",
+        "domain",
+        "members",
         "select domain as label, count(distinct user_id) as count, sum(link_count)::text as detail from {links} "
         'where {scope} group by domain order by count desc, sum(link_count) desc, domain collate "C"',
         "By how many members have them among their top links.",
@@ -62,6 +72,8 @@ _SECTIONS = [
     ),
     _Section(
         "Tags",
+        "tag",
+        "members",
         "select label, count(distinct user_id) as count, sum(tag_count)::text as detail from {tags} "
         'where {scope} group by label order by count desc, sum(tag_count) desc, label collate "C"',
         "By how many members have them among their top tags.",
@@ -69,11 +81,15 @@ _SECTIONS = [
     ),
     _Section(
         "Reactions",
+        "emoji",
+        "times",
         "select emoji as label, sum(reaction_count)::bigint as count from {reactions} where {scope} "
         'group by emoji order by count desc, emoji collate "C"',
     ),
     _Section(
         "Attachments",
+        "kind",
+        "files",
         "select kind as label, sum(attachment_count)::bigint as count from {attachments} where {scope} "
         'group by kind order by count desc, kind collate "C"',
     ),

@@ -1,0 +1,91 @@
+"""The files of deploy/, by the programs that read them; only paths and users are other ones than on a real machine."""
+
+import getpass
+import grp
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.wrapper.conftest import WRAPPER, Wrapper
+from tests.wrapper.whiteballoon import WhiteBalloon
+from wrapper.project import PROJECT_DIR
+
+DEPLOY = PROJECT_DIR / "deploy"
+INSTALLED = "/opt/signal-profile-snapshots/.venv/bin/wrapper"
+# In tenths: systemd calls up to 2.0 "OK" and less "safe"; a service without any hardening has 9.6.
+MOST_EXPOSED = "20"
+
+
+def need(program: str) -> str:
+    """Return where Debian puts the program; skip the test where it is not installed, which CI never may."""
+    found = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin")
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"{program} is required in CI: .ci/run installs it")
+        pytest.skip(f"{program} is not installed")
+    return found
+
+
+@pytest.fixture
+def units(tmp_path: Path) -> list[Path]:
+    """The systemd units, their program being this clone's."""
+    copies = []
+    for unit in sorted((DEPLOY / "systemd").iterdir()):
+        text = unit.read_text()
+        assert unit.suffix != ".service" or f"ExecStart={INSTALLED} snapshot --all" in text
+        copies.append(tmp_path / unit.name)
+        copies[-1].write_text(text.replace(INSTALLED, str(WRAPPER)))
+    assert [unit.suffix for unit in copies] == [".service", ".timer"] * 2
+    return copies
+
+
+def test_systemd_finds_nothing_to_say_about_the_units(units: list[Path]) -> None:
+    done = subprocess.run([need("systemd-analyze"), "verify", *units], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_systemd_finds_the_services_little_exposed(units: list[Path]) -> None:
+    for unit in units:
+        if unit.suffix == ".service":
+            command = [need("systemd-analyze"), "security", "--offline=true", f"--threshold={MOST_EXPOSED}", unit]
+            done = subprocess.run(command, capture_output=True, text=True)
+            assert done.returncode == 0, done.stdout
+            assert "SuccessExitStatus=75 130" in unit.read_text()
+
+
+def test_logrotate_puts_the_log_where_status_finds_it(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, tmp_path: Path
+) -> None:
+    whiteballoon.group(1)
+    wrapper.snapshot("--all")
+    log = wrapper.cwd / "storage" / "signal_profile_snapshot.log"
+    user, group = getpass.getuser(), grp.getgrgid(os.getgid()).gr_name
+    text = (DEPLOY / "logrotate" / "signal-profile-snapshots").read_text()
+    text = text.replace("/srv/whiteballoon/storage/signal_profile_snapshot.log", str(log))
+    config = tmp_path / "logrotate.conf"
+    config.write_text(text.replace("whiteballoon whiteballoon", f"{user} {group}"))
+    config.chmod(0o644)
+    command = [need("logrotate"), "--state", tmp_path / "state", config]
+    tried = subprocess.run([*command, "--debug"], capture_output=True, text=True)
+    assert tried.returncode == 0, tried.stderr
+    assert "error" not in tried.stderr
+
+    subprocess.run([*command, "--force"], check=True)
+    assert log.read_text() == ""
+    assert log.stat().st_mode & 0o777 == 0o600
+    assert [run["status"] for run in json.loads(wrapper.succeed("status", "--json").stdout)["runs"]] == ["success"]
+    wrapper.snapshot("--all")
+    assert len(json.loads(wrapper.succeed("status", "--json").stdout)["runs"]) == 2
+
+
+def test_the_crontab_is_the_readmes_command() -> None:
+    lines = (DEPLOY / "cron" / "signal-profile-snapshots").read_text().splitlines()
+    jobs = [line for line in lines if line and not line.startswith("#") and "=" not in line.split()[0]]
+    assert [job.split()[5] for job in jobs] == ["whiteballoon"]
+    assert f"{INSTALLED} snapshot --all --wait 600" in jobs[0]
+    # Cron ends a line there.
+    assert "%" not in jobs[0]
