@@ -51,7 +51,7 @@ def test_systemd_finds_nothing_to_say_about_the_units(units: list[Path]) -> None
 def test_systemd_finds_the_services_little_exposed(units: list[Path]) -> None:
     for unit in units:
         if unit.suffix == ".service":
-            command = [need("systemd-analyze"), "security", "--offline=true", f"--threshold={MOST_EXPOSED}", unit]
+            command = [need("systemd-analyze"), "security", "--offline=true", f"--threshold={MOST_EXPOSED}", str(unit)]
             done = subprocess.run(command, capture_output=True, text=True)
             assert done.returncode == 0, done.stdout
             assert "SuccessExitStatus=75 130" in unit.read_text()
@@ -69,7 +69,7 @@ def test_logrotate_puts_the_log_where_status_finds_it(
     config = tmp_path / "logrotate.conf"
     config.write_text(text.replace("whiteballoon whiteballoon", f"{user} {group}"))
     config.chmod(0o644)
-    command = [need("logrotate"), "--state", tmp_path / "state", config]
+    command = [need("logrotate"), "--state", str(tmp_path / "state"), str(config)]
     tried = subprocess.run([*command, "--debug"], capture_output=True, text=True)
     assert tried.returncode == 0, tried.stderr
     assert "error" not in tried.stderr
