@@ -15,6 +15,7 @@ import pytest
 from rich.cells import cell_len
 
 from tests.wrapper.conftest import WRAPPER, Wrapper
+from tests.wrapper.servers import Server
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 HOSTILE_LABELS = [
@@ -45,14 +46,17 @@ class Page(html.parser.HTMLParser):
         self.text += data
 
 
-@pytest.fixture
-def hostile(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> Wrapper:
+@pytest.fixture(scope="module")
+def hostile(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Wrapper:
     """A published group whose members wrote what they should not."""
+    folder = tmp_path_factory.mktemp("hostile")
+    whiteballoon = WhiteBalloon(folder / "data")
     whiteballoon.group(1, 2, slug="<i>g</i>\x1b[2J", name="G")
     body = f"see {HOSTILE_LINK} https://plain.example/x\n\n[attachments: <b>.png]\n(Reactions: Jo 👩‍👩‍👧, Bo ❤️)"
     for _ in range(3):
         whiteballoon.comment(1, body, tags=[json.dumps(HOSTILE_LABELS), None, None])
     whiteballoon.comment(2, "hello")
+    wrapper = Wrapper(folder, {"WAREHOUSE_URL": server.create_database("hostile"), "PROFILE_SIGNAL_GLAZE": "on"})
     wrapper.snapshot("--all")
     return wrapper
 

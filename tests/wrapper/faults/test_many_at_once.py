@@ -111,6 +111,7 @@ def test_eight_runs_with_scopes_of_their_own(
     )
 
 
+@pytest.mark.full
 def test_dbt_by_hand_does_no_harm_to_rows(
     readers: Readers,
     wrapper: Wrapper,
