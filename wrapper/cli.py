@@ -171,8 +171,7 @@ def export(users: tuple[int, ...], slugs: tuple[str, ...], changed_since: Any, s
     from wrapper.warehouse import open_warehouse
 
     selection = consumers.Selection(_scope(users, slugs), changed_since, stale)
-    # The reader may have had enough, as `head` has.
-    with open_warehouse(read_settings(), to_write=False) as warehouse, contextlib.suppress(BrokenPipeError):
+    with open_warehouse(read_settings(), to_write=False) as warehouse:
         for line in consumers.export(warehouse, selection):
             click.echo(line)
 
@@ -345,14 +344,18 @@ def main() -> None:
         code = _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         code = _fail("interrupted", ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # The reader has had enough, as `head` has.
+        code = ExitCode.DONE
     except OSError as error:
         code = _fail(f"{error.filename or 'standard output'}: {error.strerror}", ExitCode.USAGE)
     interrupts.ignore()
-    try:
-        sys.stdout.flush()
-    except OSError:
-        # Python would say so once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            # Python would say so once more at exit, with an exit code of its own.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(code)
 
 

@@ -15,11 +15,17 @@ _PIPED_WIDTH = 1000
 _FIRST_STRONG_ISOLATE, _POP_ISOLATE = "\N{FIRST STRONG ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Let the command line end as it does for every command; rich would exit with 1."""
+        raise
+
+
 def console() -> Console:
     """Return a console on stdout: with colours and boxes on a terminal, without them in a pipe or a file."""
     piped = not sys.stdout.isatty()
     width = _PIPED_WIDTH if piped else None
-    return Console(file=sys.stdout, highlight=False, markup=False, emoji=False, soft_wrap=piped, width=width)
+    return _Console(file=sys.stdout, highlight=False, markup=False, emoji=False, soft_wrap=piped, width=width)
 
 
 def safe(value: str) -> Text:

@@ -162,3 +162,12 @@ def _entries(value: Any) -> Any:
     if isinstance(value, dict):
         return value.items()
     return ((rank, *entry.values()) for rank, entry in enumerate(value, start=1))
+
+
+def test_a_reader_that_has_had_enough_is_no_failure(example: Wrapper) -> None:
+    for command in (["export"], ["freshness"], ["show", "1"], ["status", "--json"]):
+        process = example.start(*command)
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert (process.stderr.read(), process.wait()) == ("", 0), command

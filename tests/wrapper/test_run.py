@@ -219,7 +219,8 @@ def test_nobody_listening_changes_nothing_about_a_run(wrapper: Wrapper, two_grou
         done = subprocess.run(
             [WRAPPER, "snapshot", "--json", *arguments],
             cwd=wrapper.cwd,
-            env={**os.environ, **wrapper.environ, **environ},
+            # Not PYTHONUNBUFFERED, under which nothing is left to be written at the end.
+            env={"PATH": os.environ["PATH"], **wrapper.environ, **environ},
             stdout=write_end,
             stderr=write_end,
             check=False,
