@@ -13,7 +13,7 @@
         select
             stretch[1],
             stretch_position
-        from regexp_matches({{ body }} collate "C", '[^ \t\n\r\f\v]*://[^ \t\n\r\f\v]*', 'g')
+        from regexp_matches({{ body }} collate "C", '[^{{ white_space_class() }}]*://[^{{ white_space_class() }}]*', 'g')
             with ordinality as stretches (stretch, stretch_position)
         where length(stretch[1]) <= 8192
     )
@@ -26,33 +26,34 @@
     Usage: cross join lateral {{ links_in('token') }} with ordinality as found (groups, match_position)
 -#}
 {%- macro links_in(token) -%}
+    {#- Up to here user info and host can reach. -#}
+    {%- set authority = "split_part(split_part(" ~ token ~ ", '://', 2), '/', 1)" -%}
     regexp_matches(
         {{ token }} collate "C",
-        -- Of a plain token the whole pattern finds the same, at a hundred times the cost.
-        case when {{ _is_plain(token) }} then '[hH].*{{ _plain_character() }}' else {{ _link_pattern() }} end,
+        case
+            -- Limits on lengths, user info and a second link cost ten times the rest of the pattern.
+            when {{ token }} like '%://%://%' or {{ authority }} like '%@%' or length({{ authority }}) > 63
+                then {{ _link_pattern(true) }}
+            -- What is plain needs no pattern to find the same: from its first h to its last plain character.
+            when {{ _is_plain(token) }} then '[hH].*{{ _plain_character() }}'
+            else {{ _link_pattern(false) }}
+        end,
         'g'
     )
 {%- endmacro -%}
 
 {#-
     Whether a token is one link of ASCII letters, digits and such characters as need no look at what follows them, with
-    at most one mark before it and one after it.
+    at most one mark before it and one after it. Most are.
 -#}
 {%- macro _is_plain(token) -%}
     {%- set label = "[a-zA-Z0-9]+(?:-+[a-zA-Z0-9]+)*" -%}
     {%- set character = _plain_character() -%}
-    {#- Up to here user info and host can reach. -#}
-    {%- set authority = "split_part(split_part(" ~ token ~ ", '://', 2), '/', 1)" -%}
-    (
-        {{ token }} collate "C" ~ (
-            '^[<({["'']?'
-            '[hH][tT][tT][pP][sS]?://(?:{{ label }}\.)*{{ label }}(?::[0-9]{1,4})?'
-            '(?:[/?#](?:{{ character }}|[.,;!?]{{ character }})+|/)?'
-            '[]>)}"''.,;!?]?$'
-        )
-        and {{ token }} not like '%://%://%'
-        and {{ authority }} not like '%@%'
-        and length({{ authority }}) <= 63
+    {{ token }} collate "C" ~ (
+        '^[<({["'']?'
+        '[hH][tT][tT][pP][sS]?://(?:{{ label }}\.)*{{ label }}(?::[0-9]{1,4})?'
+        '(?:[/?#](?:{{ character }}|[.,;!?]{{ character }})+|/)?'
+        '[]>)}"''.,;!?]?$'
     )
 {%- endmacro -%}
 
@@ -61,13 +62,14 @@
 {%- endmacro -%}
 
 {#-
-    The library's rules as one pattern, whose first group is a link, or null where only the search went on.
+    The library's rules as one pattern, whose first group is a link, or null where only the search went on; unless
+    `complete`, for a token with one `://` and no user info, whose labels are too short to have too many characters.
 
     The library tries its alternatives in order and Postgres takes the longest match, so where two alternatives can
     begin alike, one of them says that the other does not apply. The library matches without case, which for [a-z]
     includes four letters outside ASCII.
 -#}
-{%- macro _link_pattern() -%}
+{%- macro _link_pattern(complete) -%}
     {%- set control = unicode_separators() ~ unicode_controls() -%}
     {%- set separator = "><\\uFF5C" -%}
     {%- set punctuation = control ~ unicode_punctuation() -%}
@@ -76,8 +78,8 @@
     {%- set digit = "[" ~ unicode_digits() ~ "]" -%}
     {%- set user_info = "[^" ~ control ~ "@/\\[\\]()]{1,50}@" -%}
     {%- set label =
-        "(?:[xX][nN]--[" ~ ascii_letters ~ "0-9-]{1,59}"
-        ~ "|" ~ letter ~ "(?:(?:-|" ~ letter ~ "){0,61}" ~ letter ~ ")?)"
+        "(?:[xX][nN]--[" ~ ascii_letters ~ "0-9-]" ~ ("{1,59}" if complete else "+")
+        ~ "|" ~ letter ~ "(?:(?:-|" ~ letter ~ ")" ~ ("{0,61}" if complete else "*") ~ letter ~ ")?)"
     -%}
     {%- set port =
         "(?::(?:6(?:[0-4]" ~ digit ~ "{3}|5(?:[0-4]" ~ digit ~ "{2}|5(?:[0-2]" ~ digit ~ "|3[0-5])))"
@@ -106,12 +108,12 @@
         ~ ")+|/)?"
     -%}
     {#- What can be user info is user info. A link directly followed by @ does not count, whatever the library says. -#}
-    {%- set authority = "(?:" ~ user_info ~ "|(?!" ~ user_info ~ host ~ "))" ~ host ~ "(?!@)" -%}
+    {%- set authority = "(?:" ~ user_info ~ "|(?!" ~ user_info ~ host ~ "))" ~ host ~ "(?!@)" if complete else host -%}
     {#-
         The library looks for `http:` first and never reads the same `:` twice, so a `:` that could belong to a schema
         inside the host is passed over with the link, and a schema with nothing valid behind it is passed over alone.
     -#}
-    {%- set schema_in_host = "(?:(?<=[/@.-][hH][tT][tT][pP][sS\\u017F]?):)?" -%}
+    {%- set schema_in_host = "(?:(?<=[/@.-][hH][tT][tT][pP][sS\\u017F]?):)?" if complete else "" -%}
     {%- set pattern =
         "(?:^|[" ~ separator ~ punctuation ~ "])"
         ~ "(?:([hH][tT][tT][pP][sS]?://" ~ authority ~ path ~ ")" ~ schema_in_host

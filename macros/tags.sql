@@ -3,7 +3,7 @@
     where the text is no array, its trimmed pieces between commas. Without a subquery, which would keep workers away.
 -#}
 {%- macro tag_array(tags, tags_json) -%}
-    {%- set between = "[ \\t\\n\\r\\f\\v]*,[ \\t\\n\\r\\f\\v]*" -%}
+    {%- set between = "[" ~ white_space_class() ~ "]*,[" ~ white_space_class() ~ "]*" -%}
     coalesce(
         {{ tags_json }},
         to_jsonb(string_to_array(regexp_replace({{ trimmed(tags) }} collate "C", '{{ between }}', ',', 'g'), ',')),

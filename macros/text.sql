@@ -7,6 +7,11 @@
     {{- "E' \\t\\n\\r\\f\\x0B'" -}}
 {%- endmacro -%}
 
+{#- The same six, for the inside of a bracket expression. -#}
+{%- macro white_space_class() -%}
+    {{- " \\t\\n\\r\\f\\v" -}}
+{%- endmacro -%}
+
 {#- `text` without white space at both ends. -#}
 {%- macro trimmed(text) -%}
     btrim({{ text }}, {{ white_space() }})
@@ -19,12 +24,7 @@
 
 {#- The text after the last white space in `text`, white space at its end aside; empty where there is none. -#}
 {%- macro last_word(text) -%}
-    split_part({{ with_spaces("rtrim(" ~ text ~ ", " ~ white_space() ~ ")") }}, ' ', -1)
-{%- endmacro -%}
-
-{#- `text` with a space in the place of each character of white space. -#}
-{%- macro with_spaces(text) -%}
-    translate({{ text }}, {{ white_space() }}, '      ')
+    split_part(translate(rtrim({{ text }}, {{ white_space() }}), {{ white_space() }}, '      '), ' ', -1)
 {%- endmacro -%}
 
 {#-

@@ -1,6 +1,5 @@
 with messages as (
 
-    -- A plain filter first: most bodies hold no link, and a regular expression costs far more.
     select * from {{ ref('int_messages') }} where {{ may_hold_links('body') }}
 
 ),
@@ -31,8 +30,7 @@ links as (
         split_part(split_part(found.groups[1], '#', 1), '?', 1) as scheme_to_path,
         substring(split_part(found.groups[1], '#', 1) from '\?(.*)') as query
     from tokens
-    cross join lateral {{ links_in('tokens.token') }}
-        with ordinality as found (groups, match_position)
+    cross join lateral {{ links_in('tokens.token') }} with ordinality as found (groups, match_position)
     where found.groups[1] is not null
 
 ),
