@@ -87,6 +87,5 @@ lock: setup ## write both lock files anew from pyproject.toml
 clean: ## remove what these commands made (stops the embedded Postgres first)
 	@for dir in storage .test/storage .bench/*/storage; do \
 		test ! -d $$dir/postgres || $(EXAMPLE_ENV) STORAGE_DIR=$$dir $(BIN)/wrapper db stop || exit; done
-	rm -rf .venv .bench .test .pytest_tmp site storage $(EXAMPLE) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* \
-		wrapper/__pycache__ tests/__pycache__ tests/wrapper/__pycache__ examples/__pycache__ \
-		benchmarks/__pycache__
+	rm -rf .venv .bench .test .pytest_tmp site storage $(EXAMPLE) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+	find . -name __pycache__ -prune -exec rm -rf {} +

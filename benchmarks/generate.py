@@ -1,12 +1,12 @@
 """Write a WhiteBalloon of any size, the same bytes each time: app.db and comment_llm_insights.db.
 
-Usage: python -m benchmarks.generate FOLDER COMMENTS [MEMBERSHIPS]
+Usage: python -m benchmarks.generate FOLDER COMMENTS MEMBERSHIPS
 """
 
+import argparse
 import itertools
 import json
 import random
-import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,6 @@ from typing import TypeVar
 from examples.make_whiteballoon import ANALYSES_SCHEMA, APP_SCHEMA, EMOJI, FILES, NAMES, fresh_database
 
 LINKED, REACTED, ATTACHED, ANALYSED, QUOTING, DELETED, ELSEWHERE = 0.12, 0.12, 0.06, 0.40, 0.08, 0.01, 0.02
-COMMENTS_PER_MEMBERSHIP = 100
 MEMBERSHIPS_PER_GROUP = 200
 MEMBERSHIPS_PER_USER = 1.5
 YEARS = 2
@@ -153,5 +152,8 @@ def generate(folder: Path, comments: int, memberships: int) -> None:
 
 
 if __name__ == "__main__":
-    numbers = [int(argument) for argument in sys.argv[2:]]
-    generate(Path(sys.argv[1]), numbers[0], numbers[1] if len(numbers) > 1 else numbers[0] // COMMENTS_PER_MEMBERSHIP)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("comments", type=int)
+    parser.add_argument("memberships", type=int)
+    generate(**vars(parser.parse_args()))

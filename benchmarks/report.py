@@ -16,7 +16,7 @@ LABELS = {
     "floor": "floor: every body read once",
     "statements": "ours: the statements that build and publish the snapshots",
     "dbt build": "ours: `dbt build`, tests, bio inputs and highlights included",
-    "command without load": "ours: `wrapper snapshot --all`, WB's tables in place",
+    "command without load": "ours: `wrapper snapshot --all`, without its load",
     "command": "ours: `wrapper snapshot --all`, with load",
     "script": "a Python script, with hashes",
     "DuckDB": "DuckDB over Postgres",

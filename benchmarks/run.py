@@ -1,8 +1,9 @@
 """Measure everything side by side at one size, write benchmarks/results/SIZE.json and make the report anew.
 
-Usage: python -m benchmarks.run COMMENTS [ROUNDS]. What it makes is below .bench, and made once a size.
+Usage: python -m benchmarks.run COMMENTS ROUNDS. What it makes is below .bench, and made once a size.
 """
 
+import argparse
 import json
 import os
 import platform
@@ -22,13 +23,14 @@ from psycopg2.extensions import parse_dsn
 
 from benchmarks import report
 from benchmarks.dbt_build import CAPTURE
-from benchmarks.generate import COMMENTS_PER_MEMBERSHIP, generate
+from benchmarks.generate import generate
 from benchmarks.peak import Peak
 from wrapper.project import PROJECT_DIR
 
 BENCH_DIR = PROJECT_DIR / ".bench"
 WRAPPER = Path(sys.executable).with_name("wrapper")
 PACKAGES = ("dbt-core", "dbt-postgres", "duckdb", "polars", "adbc-driver-postgresql", "psycopg2-binary")
+COMMENTS_PER_MEMBERSHIP = 100
 # For the memory of the wrapper: (comments, memberships) of few snapshots and of a hundred times as many.
 FEW, MANY = (100_000, 1_000), (1_000_000, 200_000)
 Measured = dict[str, float]
@@ -61,6 +63,7 @@ class Instance:
         self.server_pid = int(pid_file.read_text().splitlines()[0])
 
     def stop(self) -> None:
+        """Stop the server."""
         subprocess.run([WRAPPER, "db", "stop"], env=self.environ, check=True, stderr=subprocess.DEVNULL)
 
     def run(self, *command: str | Path) -> dict[str, Any]:
@@ -97,7 +100,7 @@ def floor(instance: Instance) -> Measured:
 
 
 def measure_snapshots(instance: Instance, rounds: int) -> dict[str, list[Measured]]:
-    """Run every contender in turn, `rounds` times, after one round that is not counted."""
+    """Run every contender in turn, `rounds` times, after runs of ours that leave a warm parse and are not counted."""
     target = instance.folder / "target"
     contenders: dict[str, Callable[[], dict[str, Any]]] = {
         "floor": lambda: floor(instance),
@@ -191,6 +194,7 @@ def machine(instance: Instance) -> dict[str, str]:
 
 
 def main(comments: int, rounds: int) -> None:
+    """Measure at one size and write results and report."""
     instance = Instance(comments, comments // COMMENTS_PER_MEMBERSHIP)
     try:
         results: dict[str, Any] = {
@@ -212,4 +216,7 @@ def main(comments: int, rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 5)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("comments", type=int)
+    parser.add_argument("rounds", type=int)
+    main(**vars(parser.parse_args()))

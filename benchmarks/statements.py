@@ -13,10 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
+import yaml
 
 from wrapper.dbt_client import PUBLISHED
+from wrapper.project import PROFILES_DIR
 
-THREADS = 4
+THREADS: int = yaml.safe_load((PROFILES_DIR / "profiles.yml").read_text())["signal_profiles"]["outputs"]["warehouse"][
+    "threads"
+]
 
 
 @dataclasses.dataclass

@@ -1,4 +1,7 @@
-"""Everything a failed night could come from, looked at before it does; nothing is changed."""
+"""Everything a failed night could come from, looked at before it does.
+
+No row is changed; what any command makes where it is missing, the storage directory and the embedded server, is made.
+"""
 
 import dataclasses
 import os

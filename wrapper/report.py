@@ -141,7 +141,10 @@ def write_report(warehouse: Warehouse, scope: Scope, path: Path, made_at: str) -
 
 
 def read_report(warehouse: Warehouse, scope: Scope) -> dict[str, Any]:
-    """Return what the page shows, all of one moment."""
+    """Return what the page shows, all of one moment.
+
+    Raises ConfigurationError where nothing is published yet.
+    """
     with reading(warehouse) as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
 
         def rows(query: str) -> list[dict[str, Any]]:

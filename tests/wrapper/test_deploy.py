@@ -57,6 +57,18 @@ def test_systemd_finds_the_services_little_exposed(units: list[Path]) -> None:
             assert "SuccessExitStatus=75 130" in unit.read_text()
 
 
+def test_a_groups_service_is_the_nightly_one_but_for_its_group() -> None:
+    nightly, group = (
+        (DEPLOY / "systemd" / f"signal-profile-snapshots{at}.service").read_text().splitlines() for at in ("", "@")
+    )
+    comment, *settings = [line for line, of_all in zip(group, nightly, strict=True) if line != of_all]
+    assert comment.startswith("#")
+    assert settings == [
+        "Description=Signal profile snapshots of %I",
+        f"ExecStart={INSTALLED} snapshot --all --group-slug %I --wait 600",
+    ]
+
+
 def test_logrotate_puts_the_log_where_status_finds_it(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, tmp_path: Path
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from tests.wrapper.conftest import Wrapper, query
-from tests.wrapper.faults.test_disks import SmallDisk, disks  # noqa: F401 - a fixture
+from tests.wrapper.disks import SmallDisk
 from tests.wrapper.test_lock import LOCK
 from tests.wrapper.test_looking import entry, write_log
 from tests.wrapper.test_versions import copy_to_postgres
@@ -101,12 +101,12 @@ def test_the_last_run(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
 def test_a_disk_with_little_room(
     wrapper: Wrapper,
     whiteballoon: WhiteBalloon,
-    disks: list[SmallDisk],  # noqa: F811
+    request: pytest.FixtureRequest,
     tmp_path: Path,
 ) -> None:
     whiteballoon.group(1)
     disk = SmallDisk(tmp_path / "storage", 50)
-    disks.append(disk)
+    request.addfinalizer(disk.close)
     result = disk.run(wrapper, "doctor")
     assert result.code == 2
     assert "FIX  disk: 0.0 GiB free for storage, and 1.0 may be needed: make room" in result.stdout

@@ -1,74 +1,13 @@
 """Disks that are full: small ones of their own, in a mount namespace, below each place that a run writes to."""
 
 import json
-import os
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.wrapper.conftest import Result, Wrapper
+from tests.wrapper.conftest import Wrapper
+from tests.wrapper.disks import SmallDisk
 from tests.wrapper.test_rows import awkward_whiteballoon
 from tests.wrapper.whiteballoon import WhiteBalloon
-
-_NAMESPACE = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
-
-
-class SmallDisk:
-    """A disk of some megabytes at a folder that only this one's commands see."""
-
-    def __init__(self, folder: Path, megabytes: int) -> None:
-        folder.mkdir()
-        mount = f'mount -t tmpfs -o size={megabytes}m none "$0" && echo mounted && exec sleep 600'
-        self.holder = subprocess.Popen(
-            [*_NAMESPACE, "sh", "-c", mount, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
-        assert self.holder.stdout is not None
-        if self.holder.stdout.readline() != "mounted\n":
-            pytest.skip("a file system cannot be mounted here: run as root, or where user namespaces are allowed")
-        self.folder = folder
-        # The same folder from outside.
-        self.path = Path(f"/proc/{self.holder.pid}/root{folder}")
-
-    def run(self, wrapper: Wrapper, *arguments: str) -> Result:
-        """Run the wrapper where it sees the disk."""
-        users = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
-        enter = ["nsenter", "--target", str(self.holder.pid), "--mount", *users]
-        # Its working directory is to be looked up in there.
-        process = wrapper.start(*arguments, prefix=[*enter, "sh", "-c", 'cd "$0" && exec "$@"', str(wrapper.cwd)])
-        stdout, stderr = process.communicate(timeout=180)
-        return Result(process.returncode, stdout, stderr)
-
-    def make_read_only(self) -> None:
-        """Let nothing be written any more."""
-        enter = ["nsenter", "--target", str(self.holder.pid), "--mount"]
-        users = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
-        subprocess.run([*enter, *users, "mount", "-o", "remount,ro", self.folder], check=True)
-
-    def fill(self) -> None:
-        """Leave no room."""
-        with (self.path / "filler").open("wb", buffering=0) as file:
-            size = 2**20
-            while size:
-                try:
-                    file.write(bytes(size))
-                except OSError:
-                    size //= 2
-
-    def clear(self) -> None:
-        """Make room again."""
-        (self.path / "filler").unlink()
-
-
-@pytest.fixture
-def disks() -> Iterator[list[SmallDisk]]:
-    """The disks of a test, which are gone with the process that holds their namespace."""
-    made: list[SmallDisk] = []
-    yield made
-    for disk in made:
-        disk.holder.kill()
-        disk.holder.communicate()
 
 
 def run(disk: SmallDisk, wrapper: Wrapper, *arguments: str) -> str:
@@ -79,10 +18,12 @@ def run(disk: SmallDisk, wrapper: Wrapper, *arguments: str) -> str:
 
 
 @pytest.mark.full
-def test_a_full_disk_under_the_warehouse(wrapper: Wrapper, whiteballoon: WhiteBalloon, disks: list[SmallDisk]) -> None:
+def test_a_full_disk_under_the_warehouse(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, request: pytest.FixtureRequest
+) -> None:
     awkward_whiteballoon(whiteballoon)
     disk = SmallDisk(wrapper.cwd / "small", 300)
-    disks.append(disk)
+    request.addfinalizer(disk.close)
     of_server = Wrapper(wrapper.cwd, {"STORAGE_DIR": "small"})
     wrapper.environ["WAREHOUSE_URL"] = run(disk, of_server, "db", "start").strip()
     run(disk, wrapper, "snapshot", "--all")
@@ -103,11 +44,11 @@ def test_a_full_disk_under_the_warehouse(wrapper: Wrapper, whiteballoon: WhiteBa
 
 
 def test_a_full_disk_under_the_storage_directory(
-    wrapper: Wrapper, whiteballoon: WhiteBalloon, disks: list[SmallDisk]
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, request: pytest.FixtureRequest
 ) -> None:
     awkward_whiteballoon(whiteballoon)
     disk = SmallDisk(wrapper.cwd / "storage", 60)
-    disks.append(disk)
+    request.addfinalizer(disk.close)
     run(disk, wrapper, "snapshot", "--all")
     before = run(disk, wrapper, "export")
     # To the end of a page, in which the next line would find room on a disk that has none.
@@ -131,11 +72,11 @@ def test_a_full_disk_under_the_storage_directory(
 
 @pytest.mark.full
 def test_a_full_disk_under_the_output_directory(
-    wrapper: Wrapper, whiteballoon: WhiteBalloon, disks: list[SmallDisk]
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, request: pytest.FixtureRequest
 ) -> None:
     awkward_whiteballoon(whiteballoon)
     disk = SmallDisk(wrapper.cwd / "out", 1)
-    disks.append(disk)
+    request.addfinalizer(disk.close)
     run(disk, wrapper, "snapshot", "--all", "--output-dir", "out")
     disk.fill()
     for user in range(1, 4):
@@ -152,9 +93,11 @@ def test_a_full_disk_under_the_output_directory(
     assert payloads == sorted(json.dumps(json.loads(line)["snapshot"], sort_keys=True) for line in lines)
 
 
-def test_a_read_only_storage_directory(wrapper: Wrapper, whiteballoon: WhiteBalloon, disks: list[SmallDisk]) -> None:
+def test_a_read_only_storage_directory(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, request: pytest.FixtureRequest
+) -> None:
     disk = SmallDisk(wrapper.cwd / "storage", 1)
-    disks.append(disk)
+    request.addfinalizer(disk.close)
     disk.make_read_only()
     result = disk.run(wrapper, "snapshot", "--all")
     assert (result.code, result.stdout) == (2, "")
