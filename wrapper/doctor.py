@@ -115,6 +115,8 @@ def _last_run() -> str:
     last = status.runs[-1]
     if last.status == "failed":
         raise ConfigurationError(f"it failed at {last.timestamp[:16]}: {last.error}")
+    if status.last_success is None:
+        return f"none has published yet; {last.status} at {last.timestamp[:16]}"
     if status.overdue:
         raise ConfigurationError("none has published for 36 hours: does its timer run? wrapper status shows the last")
     return f"{last.status} at {last.timestamp[:16]}"

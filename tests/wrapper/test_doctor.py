@@ -94,6 +94,8 @@ def test_the_last_run(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
     whiteballoon.group(1)
     write_log(wrapper, entry(2, "failed", error="data test x failed"))
     assert re.fullmatch(r"FIX: it failed at [-0-9T:]+: data test x failed", findings(wrapper, 2)["last run"])
+    write_log(wrapper, entry(50, dry_run=True))
+    assert findings(wrapper, 0)["last run"].startswith("ok: none has published yet; success at ")
     write_log(wrapper, entry(40))
     assert "none has published for 36 hours" in findings(wrapper, 2)["last run"]
 
