@@ -21,7 +21,7 @@ def commands(command: click.Command, name: str, parent: click.Context | None = N
     """Yield the section of a command and of all that are below it."""
     widths: dict[str, Any] = {"terminal_width": 100, "max_content_width": 100}
     context = click.Context(command, parent=parent, info_name=name, **command.context_settings, **widths)
-    yield f"## {context.command_path}\n\n```\n{command.get_help(context)}\n```\n"
+    yield f"## {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
             yield from commands(command.commands[name], name, context)

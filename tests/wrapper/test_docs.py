@@ -6,15 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import psycopg2
 import pytest
 
 from tests.wrapper.conftest import Wrapper
+from tests.wrapper.pages import PAGES, blocks
+from wrapper.cli import cli
 from wrapper.project import PROJECT_DIR
 from wrapper.settings import NAMES
-
-PAGES = [PROJECT_DIR / "README.md", *sorted(PROJECT_DIR.glob("docs/*.md")), *sorted(PROJECT_DIR.glob("*/README.md"))]
-PAGES += [PROJECT_DIR / name for name in ("CONTRIBUTING.md", "DECISIONS.md", "SECURITY.md", "CHANGELOG.md")]
 
 
 def test_the_page_of_commands_is_what_they_say() -> None:
@@ -32,7 +32,7 @@ def test_every_command_is_in_the_readme() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT_DIR)))
 def test_a_page_links_to_what_there_is(page: Path) -> None:
-    text = page.read_text()
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     for target in re.findall(r"\]\(([^)#\s]*)(?:#[^)]*)?\)", text):
         if not target.startswith(("https://", "http://")):
             assert not target or (page.parent / target).exists(), f"{page.name} links to {target}"
@@ -42,15 +42,31 @@ def test_a_page_links_to_what_there_is(page: Path) -> None:
         assert anchor in slugs, f"{page.name} links to #{anchor} of {target}"
 
 
-def blocks(language: str) -> list[tuple[str, str]]:
-    """The fenced blocks of a language on all pages, each with its page's name."""
-    fence = re.compile(rf"^```{language}\n(.*?)^```", re.MULTILINE | re.DOTALL)
-    return [(page.name, block) for page in PAGES for block in fence.findall(page.read_text())]
+def test_every_block_says_what_it_holds() -> None:
+    """So that no command hides in a block that no test runs."""
+    for page in PAGES:
+        opening = re.findall(r"^ *```(.*)$", page.read_text(), re.MULTILINE)[::2]
+        assert set(opening) <= {"sh", "sql", "python", "diff", "ini", "mermaid", "text"}, page.name
+
+
+def test_every_command_in_a_sentence_exists() -> None:
+    makefile = (PROJECT_DIR / "Makefile").read_text()
+    for page in PAGES:
+        for code in re.findall(r"`([^`\n]+)`", page.read_text()):
+            for target in re.findall(r"^make ([a-z-]+)$", code):
+                assert f"\n{target}:" in makefile, f"{page.name}: {code}"
+            for words in re.findall(r"^(?:\.venv/bin/)?wrapper ([a-z].*)$", code):
+                name, *arguments = words.split()
+                command: click.Command = cli.commands[name]
+                options = {option for parameter in command.params for option in parameter.opts}
+                given = {word for word in arguments if word.startswith("--")}
+                assert name == "dbt" or given <= options, f"{page.name}: {code}"
 
 
 def test_every_query_on_a_page_has_an_answer(example: Wrapper) -> None:
     connection = psycopg2.connect(example.environ["WAREHOUSE_URL"])
-    queries = [(name, query) for name, block in blocks("sql") for query in block.split(";\n") if query.strip()]
+    written = [(page.name, block) for page in PAGES for block in blocks(page, "sql")]
+    queries = [(name, query) for name, block in written for query in block.split(";\n") if query.strip()]
     assert len(queries) >= 4
     with connection, connection.cursor() as cursor:
         for name, query in queries:
@@ -61,7 +77,7 @@ def test_every_query_on_a_page_has_an_answer(example: Wrapper) -> None:
 
 def test_the_python_on_a_page_works(example: Wrapper) -> None:
     line = json.loads(example.succeed("export").stdout.splitlines()[0])
-    found = blocks("python")
+    found = [block for page in PAGES for block in blocks(page, "python")]
     assert found
-    for _, block in found:
+    for block in found:
         exec(block, {"line": line})  # noqa: S102 - that is what is tested

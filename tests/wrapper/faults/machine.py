@@ -1,0 +1,104 @@
+"""This machine once more, under a systemd of its own: what is written there goes to memory and is gone with it."""
+
+import contextlib
+import dataclasses
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# An overlay over all files here, with the devices that services need, becomes the root of a systemd in new namespaces.
+BOOT = """
+set -e
+mount --make-rprivate /
+mount -t tmpfs tmpfs "$1"
+cd "$1"
+mkdir upper work root
+mount -t overlay -o lowerdir=/,upperdir=upper,workdir=work overlay root
+cd root
+mount -t proc proc proc
+mount -t sysfs -o ro sysfs sys
+mount -t cgroup2 cgroup2 sys/fs/cgroup
+for folder in dev run tmp; do mount -t tmpfs -o mode=1777 tmpfs "$folder"; done
+chmod 755 dev run
+mkdir dev/pts dev/shm
+chmod 1777 dev/shm
+for device in null zero full random urandom tty; do
+    touch "dev/$device"
+    mount --bind "/dev/$device" "dev/$device"
+done
+mount -t devpts -o newinstance,ptmxmode=666 devpts dev/pts
+ln -s pts/ptmx dev/ptmx
+ln -s /proc/self/fd dev/fd
+: > etc/machine-id
+pivot_root . mnt
+umount --lazy mnt
+exec env -i container=other /lib/systemd/systemd --unit=multi-user.target --log-target=null --show-status=no
+"""
+
+
+@dataclasses.dataclass
+class Machine:
+    """A running one."""
+
+    pid: int
+
+    def run(self, script: str, stdin: str = "") -> str:
+        """Have root's bash run a script to its end, which must be a good one, and return what it wrote."""
+        done = subprocess.run(
+            [
+                "nsenter",
+                f"--target={self.pid}",
+                "--mount",
+                "--pid",
+                "--uts",
+                "--ipc",
+                "--cgroup",
+                "--wdns=/root",
+                "bash",
+            ]
+            + ["-c", f"set -euo pipefail\n{script}"],
+            env={**os.environ, "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"},
+            input=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            # Without a terminal, psql asks for passwords on stdin.
+            start_new_session=True,
+        )
+        assert done.returncode == 0, f"{script}\n{done.stdout}"
+        return done.stdout
+
+
+@contextlib.contextmanager
+def boot(folder: Path) -> Iterator[Machine]:
+    """Boot a machine whose memory is mounted on the empty folder; skip the test where that is not possible."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can boot a machine of its own")
+    if not Path("/lib/systemd/systemd").exists():
+        pytest.skip("systemd is not installed")
+    namespaces = ["--mount", "--pid", "--uts", "--ipc", "--cgroup"]
+    unshare = subprocess.Popen(["unshare", *namespaces, "--fork", "--kill-child", "sh", "-c", BOOT, "sh", str(folder)])
+    try:
+        yield Machine(_booted(unshare))
+    finally:
+        unshare.kill()
+        unshare.wait()
+
+
+def _booted(unshare: "subprocess.Popen[bytes]") -> int:
+    """Return the process id of the systemd that unshare became the parent of, as soon as it is up."""
+    children = Path(f"/proc/{unshare.pid}/task/{unshare.pid}/children")
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert unshare.poll() is None, "the machine could not be made"
+        with contextlib.suppress(ValueError, AssertionError):
+            machine = Machine(int(children.read_text()))
+            # Of this machine's other services some may not come up in there.
+            machine.run("systemctl is-system-running --wait | grep -E 'running|degraded'")
+            return machine.pid
+        time.sleep(0.5)
+    pytest.fail("systemd did not come up")

@@ -1,0 +1,129 @@
+"""The commands on the pages, typed as they are written, each page's in one shell; only places are other ones."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from examples.make_whiteballoon import main as make_example
+from tests.wrapper.pages import PAGES, blocks, copy_clone
+from tests.wrapper.servers import VERSIONS, Server, start_server
+from wrapper.project import PROJECT_DIR
+
+RULE = "an_extension_stands_behind_a_dot_or_a_colon"
+
+
+def commands(page: str) -> str:
+    """All commands on a page."""
+    return "".join(blocks(PROJECT_DIR / page, "sh"))
+
+
+def type_in(script: str, folder: Path, stdin: str = "", **environ: str) -> "subprocess.CompletedProcess[str]":
+    """Have a shell run the commands of a script until one fails."""
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return subprocess.run(
+        ["bash", "-c", f"set -euo pipefail\n{script}"],
+        cwd=folder,
+        env={**inherited, "PYTHONPATH": str(folder), **environ},
+        input=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # Without a terminal, psql asks for passwords on stdin.
+        start_new_session=True,
+    )
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A clone of its own, installed already: PYTHONPATH makes the environment's `wrapper` the clone's."""
+    copy_clone(tmp_path)
+    (tmp_path / ".venv").symlink_to(Path(sys.prefix))
+    for name in ("pyproject.toml", "requirements.lock"):
+        # Older than what is installed, so that `make` never installs this clone in place of the real one.
+        os.utime(tmp_path / name, (0, 0))
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that no other test makes roles on."""
+    with start_server("18", tmp_path_factory.mktemp("pg")) as running:
+        yield running
+
+
+def apply(diff: str, clone: Path) -> None:
+    """Change a file of the clone as a block says: the name of the file, then lines that go, come or stay."""
+    head, *lines = diff.splitlines(keepends=True)
+    file = clone / head.removeprefix("--- ").strip()
+    before = "".join(line[1:] or line for line in lines if line[0] != "+")
+    after = "".join(line[1:] or line for line in lines if line[0] != "-")
+    text = file.read_text()
+    assert text.count(before) == 1, diff
+    file.write_text(text.replace(before, after))
+
+
+def test_of_the_readme(clone: Path) -> None:
+    make_example(clone / "wb" / "data")
+    # That is what runs this.
+    typed = commands("README.md").replace("\nmake test ", "\n: ")
+    typed = typed.replace("/srv/whiteballoon", "wb").replace("/opt/signal-profile-snapshots", str(clone))
+    done = type_in(typed, clone)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("\nMember ") == 3
+    assert done.stdout.count("published 88 snapshots") == 2
+
+
+def test_of_contributing(clone: Path, own_server: Server) -> None:
+    """The walk through a rule, and then the commands."""
+    page = PROJECT_DIR / "CONTRIBUTING.md"
+    assert type_in("make snapshot", clone).returncode == 0
+    unit_test, *rule = blocks(page, "diff")
+    command = ".venv/bin/wrapper dbt build --select int_attachments"
+    assert f"`{command}`" in page.read_text()
+    apply(unit_test, clone)
+    failed = type_in(command, clone)
+    assert failed.returncode == 1, failed.stdout
+    assert RULE in failed.stdout
+    for diff in rule:
+        apply(diff, clone)
+    changed = type_in(f"{command} test_text", clone)
+    assert changed.returncode == 0, changed.stdout
+
+    url = own_server.create_database("review")
+    host = url.partition("host=")[2]
+    typed = commands("CONTRIBUTING.md").replace("PGHOST=localhost", f"PGHOST={host.partition('&')[0]}")
+    done = type_in(typed.replace("@localhost/review", f"@/review?host={host}"), clone)
+    assert done.returncode == 0, done.stdout
+
+
+def test_of_operating(clone: Path, own_server: Server) -> None:
+    own_server.create_database("whiteballoon")
+    where = {"PGHOST": own_server.url("").partition("host=")[2].partition("&")[0], "PGUSER": "postgres"}
+    path = f"{VERSIONS['18']}:{os.environ['PATH']}"
+    done = type_in(commands("docs/operating.md"), clone, stdin="secret\nsecret\n", PATH=path, **where)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("page", ["docs/reliability.md", "benchmarks/README.md"])
+def test_of_what_takes_hours(clone: Path, page: str) -> None:
+    typed = commands(page).replace("-m pytest", "-m pytest --collect-only")
+    done = type_in(typed, clone, MAKEFLAGS="--dry-run")
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.full
+def test_of_benchmarks_with_few_comments(clone: Path) -> None:
+    done = type_in("make bench COMMENTS=1000 ROUNDS=1", clone)
+    assert done.returncode == 0, done.stdout
+    assert "## 1,000 comments" in (clone / "benchmarks" / "RESULTS.md").read_text()
+
+
+def test_no_page_is_left_out() -> None:
+    """deploy/README.md is what test_deployed.py types."""
+    tried = {"README.md", "CONTRIBUTING.md", "docs/operating.md", "docs/reliability.md", "benchmarks/README.md"}
+    written = {str(page.relative_to(PROJECT_DIR)) for page in PAGES if blocks(page, "sh")}
+    assert written == {*tried, "deploy/README.md"}
