@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -152,10 +153,29 @@ def make_database(server: Server) -> Callable[[], str]:
     return lambda: server.create_database(f"test_{next(_numbers)}")
 
 
+@pytest.fixture(scope="session")
+def parsed(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What dbt remembers of the project after a run: parsing it anew takes as long as the rest of a small run."""
+    folder = tmp_path_factory.mktemp("parsed")
+    WhiteBalloon(folder / "data").group(1)
+    with server.temporary_database("warehouse") as url:
+        Wrapper(folder, {"WAREHOUSE_URL": url, "PROFILE_SIGNAL_GLAZE": "on"}).snapshot("--all")
+    [remembered] = folder.glob("storage/dbt/*/snapshot/partial_parse.msgpack")
+    return remembered
+
+
 @pytest.fixture
-def wrapper(tmp_path: Path, make_database: Callable[[], str]) -> Wrapper:
-    """The wrapper, switched on, with an empty warehouse and nothing else set."""
-    return Wrapper(tmp_path, {"WAREHOUSE_URL": make_database(), "PROFILE_SIGNAL_GLAZE": "on"})
+def wrapper(tmp_path: Path, server: Server, parsed: Path) -> Iterator[Wrapper]:
+    """The wrapper, switched on, with an empty warehouse and nothing else set, as if it had run there before.
+
+    The warehouse has the same name for every test, since dbt parses anew for another one.
+    """
+    storage = tmp_path / "storage"
+    target = storage / parsed.relative_to(parsed.parents[3]).parent
+    target.mkdir(mode=0o700, parents=True)
+    shutil.copy(parsed, target)
+    with server.temporary_database("warehouse") as url:
+        yield Wrapper(tmp_path, {"WAREHOUSE_URL": url, "PROFILE_SIGNAL_GLAZE": "on"})
 
 
 @pytest.fixture

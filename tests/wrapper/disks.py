@@ -15,7 +15,7 @@ class SmallDisk:
     """A disk of some megabytes at a folder that only this one's commands see."""
 
     def __init__(self, folder: Path, megabytes: int) -> None:
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         mount = f'mount -t tmpfs -o size={megabytes}m none "$0" && echo mounted && exec sleep 600'
         self.holder = subprocess.Popen(
             [*_NAMESPACE, "sh", "-c", mount, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

@@ -33,12 +33,25 @@ class Server:
 
     def create_database(self, name: str, options: str = "") -> str:
         """Create an empty database, `options` being what follows its name in SQL, and return its URL."""
+        self.execute(f'create database "{name}" {options}')
+        return self.url(name)
+
+    @contextlib.contextmanager
+    def temporary_database(self, name: str) -> Iterator[str]:
+        """Create an empty database that is dropped at the end, whoever is still connected; its URL."""
+        url = self.create_database(name)
+        try:
+            yield url
+        finally:
+            self.execute(f'drop database "{name}" with (force)')
+
+    def execute(self, statement: str) -> None:
+        """Run a statement as the superuser."""
         connection = psycopg2.connect(self.embedded.url())
         connection.autocommit = True
         with connection.cursor() as cursor:
-            cursor.execute(f'create database "{name}" {options}')
+            cursor.execute(statement)
         connection.close()
-        return self.url(name)
 
 
 @contextlib.contextmanager
@@ -56,17 +69,10 @@ def start_server(version: str, folder: Path) -> Iterator[Server]:
     )
     embedded.start(on_demand=False)
     try:
-        _hurry(embedded.url())
-        yield Server(version, embedded)
+        running = Server(version, embedded)
+        # What a killed process had written is there all the same.
+        running.execute("alter system set fsync = off")
+        running.execute("select pg_reload_conf()")
+        yield running
     finally:
         embedded.stop()
-
-
-def _hurry(url: str) -> None:
-    """Do without fsync: what a killed process had written is there all the same."""
-    connection = psycopg2.connect(url)
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute("alter system set fsync = off")
-        cursor.execute("select pg_reload_conf()")
-    connection.close()

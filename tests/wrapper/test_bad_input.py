@@ -1,5 +1,6 @@
 """Bad input gets one line that names it and a documented exit code, and leaves everything as it was."""
 
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -70,7 +71,7 @@ def test_an_unknown_slug_is_named_before_anything_is_built(
     whiteballoon.group(1)
     line = one_line(wrapper, "snapshot", "--all", "--group-slug", slug)
     assert line == f"--group-slug {slug!r} has neither a membership nor a published snapshot"
-    assert not (wrapper.cwd / "storage" / "dbt").exists()
+    assert not list(wrapper.cwd.glob("storage/dbt/*/*/run"))
 
 
 def test_a_slug_that_is_no_utf8(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
@@ -140,6 +141,7 @@ def test_a_schema_one_may_not_write_to(
 
 
 def test_a_storage_directory_one_may_not_write_to(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
+    shutil.rmtree(wrapper.cwd / "storage")
     (wrapper.cwd / "storage").write_text("a file in its place")
     assert one_line(wrapper) == "STORAGE_DIR: storage/signal_profile_snapshot.log cannot be written: File exists"
 

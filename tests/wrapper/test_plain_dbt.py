@@ -1,4 +1,4 @@
-"""What a reviewer runs: dbt alone, on a fresh Postgres, as CONTRIBUTING.md says."""
+"""dbt alone, without its sources; as CONTRIBUTING.md has it, it is run in test_pages.py."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,26 +7,6 @@ import psycopg2
 
 from tests.wrapper.compiled import start_plain_dbt
 from tests.wrapper.conftest import query
-from wrapper.project import PROJECT_DIR
-
-
-def test_dbt_builds_on_a_fresh_postgres(make_database: Callable[[], str], tmp_path: Path) -> None:
-    arguments = ["build", "--vars", "{make_missing_sources: true}"]
-    documented = (PROJECT_DIR / "CONTRIBUTING.md").read_text()
-    assert f"dbt build --profiles-dir profiles --vars '{arguments[2]}'" in documented
-    url = make_database()
-    first = start_plain_dbt(url, tmp_path / "target", *arguments)
-    output = first.communicate(timeout=180)[0]
-    assert first.returncode == 0, output
-    assert "ERROR=0" in output
-    assert "WARN=0" in output
-    connection = psycopg2.connect(url)
-    assert query(connection, "select count(*) from signal_profiles.signal_profile_groups") == [(0,)]
-    connection.close()
-    # Not where something is published: copied into a real warehouse, the command must not empty it.
-    second = start_plain_dbt(url, tmp_path / "target", *arguments)
-    assert "make_missing_sources is for a fresh database" in second.communicate(timeout=180)[0]
-    assert second.returncode != 0
 
 
 def test_without_sources_nothing_is_published(make_database: Callable[[], str], tmp_path: Path) -> None:

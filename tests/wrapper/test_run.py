@@ -233,7 +233,6 @@ def test_nobody_listening_changes_nothing_about_a_run(wrapper: Wrapper, two_grou
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
 def test_a_full_disk_is_one_line(wrapper: Wrapper, two_groups: WhiteBalloon) -> None:
     storage = wrapper.cwd / "storage"
-    storage.mkdir()
     (storage / "signal_profile_snapshot.log").symlink_to("/dev/full")
     result = wrapper("snapshot", "--user", "99")
     assert result.code == 2
