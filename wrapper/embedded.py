@@ -24,7 +24,6 @@ DATABASE = "postgres"
 _INITDB_LOCALE = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
 # sockaddr_un holds 104 bytes on macOS and 108 on Linux, the closing NUL among them; libpq takes a comma for two hosts.
 _PLAIN_DIRECTORY = re.compile(r"[A-Za-z0-9/_.-]{1,88}")
-_USER_NAMESPACE = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
 # A failed statement's values and rows, which a client is told of itself, are not to stay in the server's log.
 _QUIET_LOG = {"log_min_messages": "log", "log_min_error_statement": "panic", "log_error_verbosity": "terse"}
 # Crash recovery of a large warehouse takes its time.
@@ -220,7 +219,7 @@ class EmbeddedServer:
         if self.data_dir.exists() and (owner := self.data_dir.stat().st_uid):
             return (), _as_user(owner)
         if _namespaces_allowed():
-            return _USER_NAMESPACE, {}
+            return _user_namespace(), {}
         for name in (USER, "nobody"):
             with contextlib.suppress(KeyError, OSError, subprocess.SubprocessError):
                 user = pwd.getpwnam(name).pw_uid
@@ -244,9 +243,15 @@ def _as_user(user: int) -> dict[str, Any]:
     return {"user": user, "group": user, "extra_groups": []}
 
 
+def _user_namespace() -> tuple[str, ...]:
+    # initdb looks its user's name up, and nobody is on every system's list.
+    nobody = pwd.getpwnam("nobody")
+    return ("unshare", "--user", f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}")
+
+
 @functools.cache
 def _namespaces_allowed() -> bool:
     try:
-        return subprocess.run([*_USER_NAMESPACE, "true"], capture_output=True, check=False).returncode == 0
-    except OSError:
+        return subprocess.run([*_user_namespace(), "true"], capture_output=True, check=False).returncode == 0
+    except (KeyError, OSError):
         return False

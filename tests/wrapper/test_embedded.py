@@ -149,6 +149,18 @@ def test_root_without_namespaces_gets_one_line_that_names_warehouse_url(alone: W
     assert alone.cwd.parent.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
+def test_root_of_a_system_with_no_other_users(alone: Wrapper) -> None:
+    """As in a container: its list of users ends with nobody."""
+    users = [line for line in Path("/etc/passwd").read_text().splitlines() if line.startswith(("root:", "nobody:"))]
+    (alone.cwd / "passwd").write_text("\n".join([*users, ""]))
+    system = ["unshare", "--mount", "sh", "-c", 'mount --bind passwd /etc/passwd && exec "$@"', "sh"]
+    process = alone.start("db", "start", prefix=system)
+    _, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr) == (0, "")
+    alone.succeed("db", "stop")
+
+
 def test_help_answers_without_dbt_or_a_database_driver() -> None:
     script = "import sys, wrapper.cli; print(sorted({'dbt', 'psycopg2', 'sqlalchemy', 'yaml'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
