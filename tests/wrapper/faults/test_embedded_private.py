@@ -49,19 +49,23 @@ def running(request: pytest.FixtureRequest) -> Iterator[EmbeddedServer]:
 
 
 def as_nobody(action: Callable[[], object]) -> int:
-    """Try something as another user, and return 0 or the errno it ended with."""
+    """Try something as another user, and return 0, the errno it ended with, or 255."""
     nobody = pwd.getpwnam("nobody")
     # A fork without an exec: where Python is installed below root's home, nobody else could run it.
     child = os.fork()
     if child == 0:
+        outcome = 255
         try:
             os.setgroups([])
             os.setgid(nobody.pw_gid)
             os.setuid(nobody.pw_uid)
             action()
+            outcome = 0
         except OSError as error:
-            os._exit(error.errno or 255)
-        os._exit(0)
+            outcome = error.errno or 255
+        finally:
+            # Whatever else it ended with, it must not go on as a second pytest.
+            os._exit(outcome)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
