@@ -52,12 +52,13 @@ def readme(clone: Path) -> "subprocess.CompletedProcess[str]":
     return type_in(commands("README.md").replace("\nmake test ", "\n: "), clone)
 
 
-def apply(diff: str, clone: Path) -> None:
+def apply(diff: str, clone: Path, undo: bool = False) -> None:
     """Change a file of the clone as a block says: the name of the file, then lines that go, come or stay."""
     head, *lines = diff.splitlines(keepends=True)
     file = clone / head.removeprefix("--- ").strip()
-    before = "".join(line[1:] or line for line in lines if line[0] != "+")
-    after = "".join(line[1:] or line for line in lines if line[0] != "-")
+    before, after = ("".join(line[1:] or line for line in lines if line[0] != sign) for sign in "+-")
+    if undo:
+        before, after = after, before
     text = file.read_text()
     assert text.count(before) == 1, diff
     file.write_text(text.replace(before, after))
@@ -73,6 +74,10 @@ def test_of_contributing(clone: Path, server: Server) -> None:
     """The walk through a rule, and then the commands."""
     page = PROJECT_DIR / "CONTRIBUTING.md"
     unit_test, *rule = blocks(page, "diff")
+    if RULE in (PROJECT_DIR / "models" / "intermediate" / "_int_attachments__unit_tests.yml").read_text():
+        # Whoever walked it runs the tests too.
+        for diff in (unit_test, *rule):
+            apply(diff, clone, undo=True)
     command = ".venv/bin/wrapper dbt build --select int_attachments"
     assert f"`{command}`" in page.read_text()
     apply(unit_test, clone)
