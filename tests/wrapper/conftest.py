@@ -70,9 +70,9 @@ def query(warehouse: Connection, sql: str) -> list[tuple[Any, ...]]:
         return cursor.fetchall() if cursor.description else []
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait until something comes true, or fail after a minute."""
-    deadline = time.monotonic() + 60
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait until something comes true, or fail after so many seconds."""
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never came true"
         time.sleep(0.1)
