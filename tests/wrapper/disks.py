@@ -29,12 +29,16 @@ class SmallDisk:
 
     def run(self, wrapper: Wrapper, *arguments: str) -> Result:
         """Run the wrapper where it sees the disk."""
-        users = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
-        enter = ["nsenter", "--target", str(self.holder.pid), "--mount", *users]
         # Its working directory is to be looked up in there.
-        process = wrapper.start(*arguments, prefix=[*enter, "sh", "-c", 'cd "$0" && exec "$@"', str(wrapper.cwd)])
+        process = wrapper.start(
+            *arguments, prefix=[*self._enter(), "sh", "-c", 'cd "$0" && exec "$@"', str(wrapper.cwd)]
+        )
         stdout, stderr = process.communicate(timeout=180)
         return Result(process.returncode, stdout, stderr)
+
+    def _enter(self) -> list[str]:
+        users = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
+        return ["nsenter", "--target", str(self.holder.pid), "--mount", *users]
 
     def close(self) -> None:
         """Let it go, with the process that holds its namespace."""
@@ -43,9 +47,8 @@ class SmallDisk:
 
     def make_read_only(self) -> None:
         """Let nothing be written any more."""
-        enter = ["nsenter", "--target", str(self.holder.pid), "--mount"]
-        users = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
-        subprocess.run([*enter, *users, "mount", "-o", "remount,ro", self.folder], check=True)
+        # Of the mount alone ("bind"): in a user namespace tmpfs refuses the options that a whole remount repeats to it.
+        subprocess.run([*self._enter(), "mount", "-o", "remount,bind,ro", self.folder], check=True)
 
     def fill(self) -> None:
         """Leave no room."""
