@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,7 @@ order by user_id, group_slug collate "C" limit {limit}
 
 
 def write_report(warehouse: Warehouse, scope: Scope, path: Path, made_at: str) -> None:
-    """Write the page about the scope; `made_at` says when, on the page.
+    """Write the page about the scope, to what `path` links to where it is a link; `made_at` says when, on the page.
 
     Raises ConfigurationError where nothing is published, in the groups of the scope or at all, or where the file cannot
     be written.
@@ -133,9 +134,13 @@ def write_report(warehouse: Warehouse, scope: Scope, path: Path, made_at: str) -
     found = read_report(warehouse, scope)
     if scope.group_slugs is not None and not found["totals"]["snapshots"]:
         raise ConfigurationError(f"--group-slug {', '.join(map(repr, scope.group_slugs))} has no published snapshot")
-    page = render(found, scope, made_at)
+    page = render(found, scope, made_at).encode()
     try:
-        replace_file(path, page.encode())
+        if path.exists() and not path.is_file():
+            # A device or a pipe, such as /dev/stdout, is written to; only a file may be replaced.
+            path.write_bytes(page)
+        else:
+            replace_file(Path(os.path.realpath(path)), page)
     except OSError as error:
         raise ConfigurationError(f"--output {path} cannot be written: {error.strerror}") from error
 

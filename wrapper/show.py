@@ -73,7 +73,10 @@ def read_cards(warehouse: Warehouse, scope: Scope) -> list[Card]:
         cursor.execute(query, scope.parameters())
         rows = cursor.fetchall()
     if not rows:
-        raise ConfigurationError("there is no published snapshot of that user: USER is an id, as in --user")
+        users = ", ".join(map(str, scope.user_ids or ()))
+        raise ConfigurationError(
+            f"USER {users} has no published snapshot: give the id of a member, and to --group-slug a group of theirs"
+        )
     return [
         Card(
             snapshot=SignalProfileSnapshot.from_dict({column: row[column] for column in SNAPSHOT_COLUMNS}),

@@ -41,7 +41,7 @@ def print_cards(console: Console, cards: list[Card]) -> None:
         if console.is_terminal:
             console.print(Panel(Group(*parts), title=title, title_align="left", expand=False))
         else:
-            console.print(title, *parts, sep="\n")
+            console.print(title, *parts, "", sep="\n")
 
 
 def print_status(console: Console, status: Status) -> None:

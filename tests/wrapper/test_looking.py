@@ -98,7 +98,7 @@ def test_a_card_in_a_pipe_is_plain_and_complete(example: Wrapper) -> None:
 
 
 def test_a_member_of_several_groups_has_a_card_in_each(example: Wrapper) -> None:
-    slugs = re.findall(r"^user 4 in (.+)$", example.succeed("show", "4").stdout, re.MULTILINE)
+    slugs = re.findall(r"(?:^|\n\n)user 4 in (.+)\n", example.succeed("show", "4").stdout)
     assert slugs == ["harvardstcommons", "rides:north"]
     found: list[dict[str, Any]] = json.loads(example.succeed("show", "4", "--json").stdout)
     exported = [json.loads(line) for line in example.succeed("export", "--user", "4").stdout.splitlines()]
@@ -124,11 +124,20 @@ def test_a_card_on_a_terminal_is_in_line_whatever_a_member_wrote(hostile: Wrappe
     assert len(widths) == 1, plain
 
 
-@pytest.mark.parametrize("arguments", [["show", "999"], ["show", "1", "--group-slug", "nope"], ["show", "ana"]])
-def test_nobody_to_show_is_one_line(example: Wrapper, arguments: list[str]) -> None:
-    result = example(*arguments)
-    assert (result.code, result.stdout) == (2, "")
-    assert len(result.stderr.splitlines()) == 1
+NOBODY = "has no published snapshot: give the id of a member, and to --group-slug a group of theirs"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["999"], f"USER 999 {NOBODY}"),
+        (["1", "--group-slug", "nope"], f"USER 1 {NOBODY}"),
+        (["ana"], "Invalid value for 'USER': 'ana' is not a valid integer."),
+    ],
+)
+def test_nobody_to_show_is_one_line(example: Wrapper, arguments: list[str], complaint: str) -> None:
+    result = example("show", *arguments)
+    assert (result.code, result.stdout, result.stderr) == (2, "", f"wrapper: {complaint}\n")
 
 
 def test_a_page_loads_and_runs_nothing_whatever_a_member_wrote(hostile: Wrapper) -> None:
@@ -169,6 +178,25 @@ def test_a_page_that_cannot_be_made_is_one_line(example: Wrapper) -> None:
         result = example("report", *arguments)
         assert (result.code, result.stderr) == (2, f"wrapper: {complaint}\n")
     assert not (example.cwd / "x.html").exists()
+
+
+def test_a_page_replaces_files_alone(example: Wrapper) -> None:
+    """Not a device, which root could lose for all, and not the link to a file."""
+    pipe = example.cwd / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE, text=True) as reader:
+        example.succeed("report", "--output", "pipe")
+        assert reader.communicate()[0].startswith("<!doctype html>")
+    # The first to fail, before what follows could cost root a device.
+    assert pipe.is_fifo()
+    assert example.succeed("report", "--output", "/dev/stdout").stdout.startswith("<!doctype html>")
+    link = example.cwd / "linked.html"
+    link.symlink_to("the.html")
+    example.succeed("report", "--output", "linked.html")
+    assert link.is_symlink()
+    assert (example.cwd / "the.html").read_text().startswith("<!doctype html>")
+    full = example("report", "--output", "/dev/full")
+    assert (full.code, full.stderr) == (2, "wrapper: --output /dev/full cannot be written: No space left on device\n")
 
 
 def entry(hours_ago: float, status: str = "success", **fields: object) -> str:
