@@ -112,3 +112,19 @@ def test_a_disk_with_little_room(
     result = disk.run(wrapper, "doctor")
     assert result.code == 2
     assert "FIX  disk: 0.0 GiB free for storage, and 1.0 may be needed: make room" in result.stdout
+
+
+def test_a_clock_that_is_wrong(wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection) -> None:
+    """The warehouse's is, for those who connect to this database: a function of that name stands before Postgres's."""
+    whiteballoon.group(1)
+    database = query(warehouse, "select current_database()")[0][0]
+    query(
+        warehouse,
+        "create function public.clock_timestamp() returns timestamptz language sql as"
+        " $$ select pg_catalog.clock_timestamp() - interval '1 hour' $$;"
+        f' alter database "{database}" set search_path = public, pg_catalog',
+    )
+    assert re.fullmatch(
+        r"FIX: the warehouse's is 36\d\d seconds apart from this machine's: set them by NTP",
+        findings(wrapper, 2)["clock"],
+    )
