@@ -47,7 +47,7 @@ def read_cards(warehouse: Warehouse, scope: Scope) -> list[Card]:
         select
             {columns}, h.snapshot_hash, h.changed_at, f.reason,
             (
-                select coalesce(json_object_agg(domain, links order by links desc, domain), '{{}}')
+                select coalesce(json_object_agg(domain, links order by links desc, domain collate "C"), '{{}}')
                 from (
                     select domain, sum(link_count)::bigint as links
                     from {links} as l

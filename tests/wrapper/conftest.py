@@ -22,6 +22,16 @@ from tests.wrapper.servers import VERSIONS, Server, start_server
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 WRAPPER = Path(sys.executable).with_name("wrapper")
+# Markup, a template, escapes, marks that turn the text or end its line, and a script that runs the other way.
+HOSTILE_LABELS = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>{{7*7}}',
+    "\x1b[31mred\x1b]0;title\x07",
+    "\u202eturned\u202bto\u2028a side",
+    "שלום עולם",
+]
+HOSTILE_LINK = "https://evil.example/<b>?\"onmouseover='alert(1)'"
+LONG_LINK = "https://plain.example/" + "x" * 200
 _numbers = itertools.count()
 
 
@@ -201,5 +211,21 @@ def example(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Wrapper
     folder = tmp_path_factory.mktemp("example")
     make_example(folder / "data")
     wrapper = Wrapper(folder, {"WAREHOUSE_URL": server.create_database("example"), "PROFILE_SIGNAL_GLAZE": "on"})
+    wrapper.snapshot("--all")
+    return wrapper
+
+
+@pytest.fixture(scope="session")
+def hostile(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Wrapper:
+    """A published group whose members wrote what they should not; for tests that only read."""
+    folder = tmp_path_factory.mktemp("hostile")
+    whiteballoon = WhiteBalloon(folder / "data")
+    whiteballoon.group(1, 2, slug="<i>g</i>\x1b[2J", name="G")
+    body = f"see {HOSTILE_LINK} {LONG_LINK}\n\n[attachments: <b>.png]\n(Reactions: Jo 👩‍👩‍👧, Bo ❤️)"
+    for _ in range(60):
+        whiteballoon.comment(1, body, tags=[json.dumps(HOSTILE_LABELS), None, None])
+    whiteballoon.comment(1, "(Reactions: Jo 🎉)")
+    whiteballoon.comment(2, "hello")
+    wrapper = Wrapper(folder, {"WAREHOUSE_URL": server.create_database("hostile"), "PROFILE_SIGNAL_GLAZE": "on"})
     wrapper.snapshot("--all")
     return wrapper

@@ -1,5 +1,6 @@
 """What `wrapper doctor` finds, each thing broken for real."""
 
+import os
 import re
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from tests.wrapper.conftest import Wrapper, query
 from tests.wrapper.disks import SmallDisk
 from tests.wrapper.test_lock import LOCK
-from tests.wrapper.test_looking import entry, write_log
+from tests.wrapper.test_status import entry, write_log
 from tests.wrapper.test_versions import copy_to_postgres
 from tests.wrapper.whiteballoon import WhiteBalloon
 
@@ -57,6 +58,7 @@ def test_all_is_well(wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Co
         ({"DATABASE_URL": "sqlite:///data/comment_llm_insights.db"}, "WhiteBalloon", "has no table user_attributes"),
         ({"COMMENT_INSIGHTS_DB": "data"}, "analyses", "COMMENT_INSIGHTS_DB: data is no file"),
         ({"STATSD_HOST": "nowhere.invalid"}, "metrics", "STATSD_HOST 'nowhere.invalid' cannot be resolved"),
+        ({"STATSD_HOST": "a..b"}, "metrics", "STATSD_HOST 'a..b' cannot be resolved"),
         ({"WAREHOUSE_URL": "postgresql://x@127.0.0.1:1/x"}, "warehouse", "the warehouse cannot be reached"),
         ({"STORAGE_DIR": "data/app.db"}, "storage", "STORAGE_DIR: data/app.db/signal_profile_snapshot.log cannot be"),
         ({"WAREHOUSE_SCHEMA": "pg_x"}, "settings", "WAREHOUSE_SCHEMA 'pg_x' will not do"),
@@ -112,6 +114,11 @@ def test_a_disk_with_little_room(
     result = disk.run(wrapper, "doctor")
     assert result.code == 2
     assert "FIX  disk: 0.0 GiB free for storage, and 1.0 may be needed: make room" in result.stdout
+    # Twice what WhiteBalloon's files have, where the warehouse is on this disk as well. This one has holes.
+    os.truncate(whiteballoon.analyses_path, 2**30)
+    assert "and 1.0 may be needed" in disk.run(wrapper, "doctor").stdout
+    wrapper.environ["WAREHOUSE_URL"] = ""
+    assert "and 3.0 may be needed" in disk.run(wrapper, "doctor").stdout
 
 
 def test_a_clock_that_is_wrong(wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection) -> None:

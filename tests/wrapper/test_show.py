@@ -1,0 +1,155 @@
+"""What `wrapper show` prints of a member, in a pipe and on a terminal."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+
+from tests.wrapper.conftest import HOSTILE_LABELS, LONG_LINK, WRAPPER, Wrapper
+from tests.wrapper.whiteballoon import WhiteBalloon
+
+
+def on_terminal(wrapper: Wrapper, *arguments: str, columns: int = 100) -> str:
+    """Run the wrapper with a real terminal as its stdout, and return what it wrote there."""
+    reader, writer = pty.openpty()
+    process = subprocess.Popen(
+        [WRAPPER, *arguments],
+        cwd=wrapper.cwd,
+        env={"PATH": os.environ["PATH"], "TERM": "xterm-256color", "COLUMNS": str(columns), **wrapper.environ},
+        stdin=subprocess.DEVNULL,
+        stdout=writer,
+    )
+    os.close(writer)
+    written = b""
+    while True:
+        try:
+            read = os.read(reader, 65536)
+        except OSError:
+            break
+        if not read:
+            break
+        written += read
+    os.close(reader)
+    assert process.wait() == 0
+    return written.decode().replace("\r\n", "\n")
+
+
+def exported(wrapper: Wrapper, *arguments: str) -> list[dict[str, Any]]:
+    """The lines of `export`."""
+    return [json.loads(line) for line in wrapper.succeed("export", *arguments).stdout.splitlines()]
+
+
+def descending(counts: dict[str, int]) -> list[tuple[str, int]]:
+    """The largest first, then by name."""
+    return sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+
+
+def domains(snapshot: dict[str, Any]) -> dict[str, int]:
+    """The snapshot's links by domain."""
+    counts: dict[str, int] = {}
+    for link in snapshot["top_links"]:
+        counts[link["domain"]] = counts.get(link["domain"], 0) + link["count"]
+    return counts
+
+
+def test_a_card_in_a_pipe_is_plain_and_complete(example: Wrapper) -> None:
+    """Each of the member's cards says what is exported, the largest first, in bars that are as long as it is much."""
+    output = example.succeed("show", "1").stdout
+    assert not {"\x1b", "│"} & set(output)
+    cards = re.split(r"(?:^|\n\n)user 1 in ", output.removesuffix("\n\n"))[1:]
+    for card, line in zip(cards, exported(example, "--user", "1"), strict=True):
+        snapshot = line["snapshot"]
+        facts, *sections = card.split("\n\n")
+        slug, *lines = facts.splitlines()
+        assert slug == snapshot["group_slug"]
+        told = dict(re.split("  +", fact.rstrip(), maxsplit=1) for fact in lines)
+        seen = [snapshot[name][:16].replace("T", " ") for name in ("first_seen_at", "last_seen_at")]
+        assert (told["messages"], told["seen"]) == (str(snapshot["message_count"]), " to ".join(seen) + " UTC")
+        assert (told["requests"], told["hash"]) == (", ".join(map(str, snapshot["request_ids"])), line["snapshot_hash"])
+        charts = {
+            "Tags": [(tag["label"], tag["count"]) for tag in snapshot["top_tags"]],
+            "Links by domain": descending(domains(snapshot)),
+            "Reactions": descending(snapshot["reaction_counts"]),
+            "Attachments": descending(snapshot["attachment_counts"]),
+        }
+        shown = {
+            heading: [tuple(re.split("  +", row.rstrip())) for row in rows]
+            for heading, *rows in (section.splitlines() for section in sections)
+        }
+        links = shown.pop("Links")
+        assert shown == {
+            heading: [
+                (label, str(count), "█" * round(24 * count / max(count for _, count in counts)))
+                for label, count in counts
+            ]
+            for heading, counts in charts.items()
+        }
+        assert links == [(str(link["count"]), link["url"]) for link in snapshot["top_links"]]
+
+
+def test_a_member_of_several_groups_has_a_card_in_each(example: Wrapper) -> None:
+    found: list[dict[str, Any]] = json.loads(example.succeed("show", "4", "--json").stdout)
+    assert [card["snapshot"]["group_slug"] for card in found] == ["harvardstcommons", "rides:north"]
+    for card, line in zip(found, exported(example, "--user", "4"), strict=True):
+        assert card.keys() == {"snapshot", "snapshot_hash", "changed_at", "bio", "domains"}
+        assert (card["snapshot"], card["snapshot_hash"]) == (line["snapshot"], line["snapshot_hash"])
+        assert list(card["domains"].items()) == descending(domains(card["snapshot"]))
+
+
+def test_what_a_member_wrote_stays_on_its_line_in_a_pipe(hostile: Wrapper) -> None:
+    card = hostile.succeed("show", "1").stdout
+    lines = [line.rstrip() for line in card.splitlines()]
+    assert f"60  {LONG_LINK}" in lines
+    tags = lines[lines.index("Tags") + 1 : lines.index("Links by domain") - 1]
+    assert len(tags) == len(HOSTILE_LABELS)
+    assert not set("\x1b\x07\u202e\u202b\u2028") & set(card)
+    # One of sixty is too few for a whole block, and is seen all the same.
+    assert "🎉   1  █" in lines
+
+
+def test_a_card_on_a_terminal_is_in_line_whatever_a_member_wrote(hostile: Wrapper) -> None:
+    card = on_terminal(hostile, "show", "1")
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", card)
+    # What is left of escapes are rich's own colours.
+    assert "\x1b" not in plain
+    assert not {"\x07", "\u202e"} & set(plain)
+    assert "\u2068שלום עולם\u2069" in plain
+    widths = {
+        cell_len(re.sub("[\u2068\u2069]", "", line)) for line in plain.splitlines() if line.startswith(("│", "╭", "╰"))
+    }
+    assert len(widths) == 1, plain
+
+
+NOBODY = "has no published snapshot: give the id of a member, and to --group-slug a group of theirs"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["999"], f"USER 999 {NOBODY}"),
+        (["1", "--group-slug", "nope"], f"USER 1 {NOBODY}"),
+        (["ana"], "Invalid value for 'USER': 'ana' is not a valid integer."),
+    ],
+)
+def test_nobody_to_show_is_one_line(example: Wrapper, arguments: list[str], complaint: str) -> None:
+    result = example("show", *arguments)
+    assert (result.code, result.stdout, result.stderr) == (2, "", f"wrapper: {complaint}\n")
+
+
+def test_rich_stays_out_of_the_path_of_snapshot(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
+    program = (
+        "import sys; sys.argv = ['wrapper', 'snapshot', '--all']\n"
+        "from wrapper.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    print(end.code, 'rich' in sys.modules)"
+    )
+    environ = {"PATH": os.environ["PATH"], **wrapper.environ}
+    printed = subprocess.run(
+        [sys.executable, "-c", program], cwd=wrapper.cwd, env=environ, capture_output=True, text=True
+    )
+    assert printed.stdout == "0 False\n", printed.stderr

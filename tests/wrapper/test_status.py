@@ -1,0 +1,80 @@
+"""What `wrapper status` says of the run log."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.wrapper.conftest import Wrapper
+
+
+def entry(hours_ago: float, status: str = "success", **fields: object) -> str:
+    """A line of the run log."""
+    values: dict[str, object] = {
+        "timestamp": (datetime.now(UTC) - timedelta(hours=hours_ago)).isoformat(), "run_id": "1", "status": status,
+        "dry_run": False, "group_slugs": None, "target_users": 1, "attempted": 1, "generated": 7, "skipped": 0,
+        "changed": 1, "unchanged": 0, "removed": 0, "snapshots_digest": "0", "duration_seconds": 1.5,
+        "output_dir": None, "error": None, "version": "0.1.0",
+    }  # fmt: skip
+    return json.dumps({**values, **fields}) + "\n"
+
+
+def write_log(wrapper: Wrapper, text: str, name: str = "signal_profile_snapshot.log") -> None:
+    folder = wrapper.cwd / "storage"
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(text)
+
+
+def test_status_shows_the_runs_and_passes_over_the_lines_of_others(wrapper: Wrapper) -> None:
+    others = 'INFO something else\n{"status": "success"}\n{"timestamp": 7\n\n[1]\nnull\n' + "[" * 100_000 + "\n"
+    failed = entry(30, "failed", error="data test x failed\x1b[31m", generated=None, group_slugs=["a", "b"])
+    write_log(wrapper, others + failed + entry(20) + entry(3, dry_run=True) + '{"timestamp": "20')
+    shown = wrapper("status")
+    assert shown.code == 0, shown.stderr
+    table, failure = shown.stdout.splitlines()[:4], shown.stdout.splitlines()[4]
+    assert table[0].split() == ["UTC", "status", "groups", "snapshots", "changed", "removed", "seconds"]
+    assert table[1].split()[2:] == ["failed", "a,", "b", "1", "0", "1.5"]
+    assert table[2].split()[2:] == ["success", "all", "7", "1", "0", "1.5"]
+    assert table[3].split()[2:] == ["success", "(dry)", "all", "7", "1", "0", "1.5"]
+    assert failure.startswith("last failure, ")
+    assert failure.rstrip().endswith(": data test x failed\N{REPLACEMENT CHARACTER}[31m")
+
+    found = json.loads(wrapper.succeed("status", "--json", "--last", "1").stdout)
+    assert [run["dry_run"] for run in found["runs"]] == [True]
+    assert (found["overdue"], found["last_failure"]["error"]) == (False, "data test x failed\x1b[31m")
+    assert found["last_success"]["dry_run"] is False
+
+
+def test_who_waited_in_vain_or_was_interrupted_has_not_failed(wrapper: Wrapper) -> None:
+    write_log(wrapper, entry(3, "failed", error="x") + entry(2, "locked") + entry(1, "interrupted"))
+    assert json.loads(wrapper("status", "--json").stdout)["last_failure"]["error"] == "x"
+
+
+def test_a_moment_without_a_zone_is_utc(wrapper: Wrapper) -> None:
+    write_log(wrapper, entry(35).replace("+00:00", ""))
+    assert wrapper("status").code == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "last"),
+    [
+        ("", "never"),
+        (entry(37), "last at "),
+        (entry(1, "failed", error="x"), "never"),
+        (entry(1, "disabled"), "never"),
+        (entry(1, dry_run=True), "never"),
+    ],
+)
+def test_status_exits_with_3_where_the_last_success_is_too_long_ago(wrapper: Wrapper, text: str, last: str) -> None:
+    write_log(wrapper, text)
+    result = wrapper("status")
+    assert result.code == 3
+    assert f"warning: no run has published for 36 hours ({last}" in result.stdout
+    assert json.loads(wrapper("status", "--json").stdout)["overdue"] is True
+
+
+def test_status_knows_the_log_that_logrotate_has_just_put_aside(wrapper: Wrapper) -> None:
+    write_log(wrapper, entry(5), "signal_profile_snapshot.log.1")
+    assert wrapper("status").code == 0
+    write_log(wrapper, entry(1, "failed", error="x"))
+    assert [run["status"] for run in json.loads(wrapper("status", "--json").stdout)["runs"]] == ["success", "failed"]
