@@ -37,9 +37,9 @@ snapshot: setup $(EXAMPLE)/app.db ## snapshot the example WhiteBalloon database 
 	@$(EXAMPLE_ENV) $(BIN)/wrapper snapshot --all
 	@$(EXAMPLE_ENV) $(BIN)/wrapper export | $(BIN)/python examples/show_snapshots.py
 
-test: lint audit unit dbt-build ## everything that CI runs
+test: lint audit unit dbt-build ## all of these four, as CI does
 
-lint: setup
+lint: setup ## ruff, mypy and sqlfluff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -49,7 +49,7 @@ audit: setup ## look the locked packages up among the known vulnerabilities
 	@$(BIN)/python .ci/audit.py requirements.lock
 	@$(BIN)/python .ci/audit.py benchmarks/requirements.lock
 
-unit: setup
+unit: setup ## pytest, all of it
 	$(BIN)/python -m pytest
 
 # Not a part of `test`: tracing dbt as well, it takes half as long again.
@@ -60,7 +60,7 @@ test-faults: setup ## attack the promises of docs/reliability.md at full length 
 	$(BIN)/python -m pytest tests/wrapper/faults --full
 
 # Its own warehouse below .test, so that testing never touches the one `make snapshot` made.
-dbt-build: setup $(EXAMPLE)/app.db
+dbt-build: setup $(EXAMPLE)/app.db ## dbt build on the example: all models, unit and data tests
 	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper load
 	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper dbt build --warn-error
 

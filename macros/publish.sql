@@ -45,6 +45,19 @@
     {%- endif -%}
 {%- endmacro -%}
 
+{#- Refuse a published table of other columns than the contract's; dbt alone would advise a full refresh. -#}
+{%- macro refuse_other_columns() -%}
+    {%- set published = load_relation(this) -%}
+    {%- if published is not none -%}
+        {%- set found = adapter.get_columns_in_relation(published) | map(attribute="name") | sort -%}
+        {%- if found != model.columns | sort -%}
+            {%- do exceptions.raise_compiler_error(
+                "The columns published are others: raise contract_version in dbt_project.yml, then wrapper upgrade --yes"
+            ) -%}
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro -%}
+
 {#- The incremental strategy replace_all: every row goes, all that were built come, in one transaction. -#}
 {%- macro get_incremental_replace_all_sql(arg_dict) -%}
     {{- _replace_rows(arg_dict, 'true') -}}

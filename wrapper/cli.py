@@ -168,10 +168,10 @@ def export(users: tuple[int, ...], slugs: tuple[str, ...], changed_since: Any, s
     """Print the published snapshots with their hashes and analyses, as JSON lines."""
     from wrapper import consumers
     from wrapper.settings import read_settings
-    from wrapper.warehouse import open_warehouse
+    from wrapper.warehouse import open_published
 
     selection = consumers.Selection(_scope(users, slugs), changed_since, stale)
-    with open_warehouse(read_settings(), to_write=False) as warehouse:
+    with open_published(read_settings()) as warehouse:
         for line in consumers.export(warehouse, selection):
             click.echo(line)
 
@@ -182,9 +182,9 @@ def freshness(as_json: bool) -> None:
     """Count the bios by what keeps them fresh or not, and list those to write anew."""
     from wrapper import consumers
     from wrapper.settings import read_settings
-    from wrapper.warehouse import open_warehouse
+    from wrapper.warehouse import open_published
 
-    with open_warehouse(read_settings(), to_write=False) as warehouse:
+    with open_published(read_settings()) as warehouse:
         found = consumers.read_freshness(warehouse)
     if as_json:
         click.echo(json.dumps({"counts": found.counts, "to_rewrite": found.to_rewrite}))
@@ -205,10 +205,11 @@ def show(user: int, slugs: tuple[str, ...], as_json: bool) -> None:
     """Show the published snapshots of the member with the id USER, one card a group."""
     from wrapper import show as shown
     from wrapper.settings import read_settings
-    from wrapper.warehouse import open_warehouse
+    from wrapper.warehouse import open_published
 
-    with open_warehouse(read_settings(), to_write=False) as warehouse:
-        cards = shown.read_cards(warehouse, _scope((user,), slugs))
+    scope = _scope((user,), slugs, "USER")
+    with open_published(read_settings()) as warehouse:
+        cards = shown.read_cards(warehouse, scope)
     if as_json:
         click.echo(json.dumps([card.to_dict() for card in cards]))
         return
@@ -236,9 +237,9 @@ def report(slugs: tuple[str, ...], output: Path) -> None:
 
     from wrapper.report import write_report
     from wrapper.settings import read_settings
-    from wrapper.warehouse import open_warehouse
+    from wrapper.warehouse import open_published
 
-    with open_warehouse(read_settings(), to_write=False) as warehouse:
+    with open_published(read_settings()) as warehouse:
         write_report(warehouse, _scope((), slugs), output, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
     _say(f"wrote {output}")
 
@@ -250,17 +251,19 @@ def status(last: int, as_json: bool) -> None:
     """Show the last runs; exit with 3 where none has published for 36 hours."""
     from datetime import UTC, datetime
 
+    from wrapper.run_log import NAME
     from wrapper.settings import read_storage_dir
     from wrapper.status import read_status
 
-    found = read_status(read_storage_dir(), last, datetime.now(UTC))
+    storage_dir = read_storage_dir()
+    found = read_status(storage_dir, last, datetime.now(UTC))
     if as_json:
         click.echo(json.dumps(found.to_dict()))
     else:
         from wrapper.terminal import console
         from wrapper.views import print_status
 
-        print_status(console(), found)
+        print_status(console(), found, storage_dir / NAME)
     if found.overdue:
         raise click.exceptions.Exit(ExitCode.OVERDUE)
 
@@ -370,12 +373,12 @@ def _say(line: str, newline: bool = True) -> None:
         click.echo(line, nl=newline, err=True)
 
 
-def _scope(users: tuple[int, ...], slugs: tuple[str, ...]) -> Any:
+def _scope(users: tuple[int, ...], slugs: tuple[str, ...], named: str = "--user") -> Any:
     from wrapper.scope import Scope
 
     for user in users:
         if not -(2**63) <= user < 2**63:
-            raise click.UsageError(f"--user {user} is no id: ids are whole numbers of 64 bits")
+            raise click.UsageError(f"{named} {user} is no id: ids are whole numbers of 64 bits")
     for slug in slugs:
         if any("\ud800" <= character <= "\udfff" for character in slug):
             raise click.UsageError("--group-slug is no valid UTF-8")
@@ -383,10 +386,10 @@ def _scope(users: tuple[int, ...], slugs: tuple[str, ...]) -> Any:
 
 
 def _embedded_server() -> Any:
-    from wrapper.embedded import EmbeddedServer
     from wrapper.settings import read_settings
+    from wrapper.warehouse import embedded_server
 
-    return EmbeddedServer(read_settings().storage_dir / "postgres")
+    return embedded_server(read_settings())
 
 
 def _summary(entry: Any) -> str:

@@ -16,7 +16,7 @@ from wrapper.published import SNAPSHOT_COLUMNS, hashes_table, snapshots_table
 from wrapper.scope import Scope
 from wrapper.settings import Settings
 from wrapper.snapshot import SignalProfileSnapshot
-from wrapper.warehouse import Warehouse, exists
+from wrapper.warehouse import NOTHING_PUBLISHED, Warehouse, exists
 
 _BATCH = 1000
 
@@ -140,5 +140,5 @@ def reading(warehouse: Warehouse) -> Iterator[Connection]:
         with connection.cursor() as cursor:
             # The view is what a build makes last.
             if not exists(cursor, freshness_view(warehouse.settings)):
-                raise ConfigurationError("nothing is published yet: run wrapper snapshot --all first")
+                raise ConfigurationError(NOTHING_PUBLISHED)
         yield connection

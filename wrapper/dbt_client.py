@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -209,5 +210,8 @@ def _failure(result: Any) -> str:
 
 
 def _one_line(message: str) -> str:
-    # dbt says where in the first line and what in the second.
-    return " ".join(line.strip() for line in message.strip().splitlines()[:2])
+    lines = [" ".join(line.split()) for line in message.splitlines()]
+    # What follows says by which of dbt's macros it came here, and where the statement lies.
+    said = itertools.takewhile(lambda line: not line.startswith(("> in macro", "compiled code at")), lines)
+    # Neither empty lines nor the rules of a table.
+    return " ".join(line for line in said if line.strip("-| "))

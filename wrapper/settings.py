@@ -149,7 +149,8 @@ def _url(name: str, value: str) -> URL:
 
 def _libpq_parameters(name: str, url: URL) -> dict[str, str]:
     if url.get_backend_name() != "postgresql":
-        raise ConfigurationError(f"{name} begins with {url.drivername!r}: only postgresql:// will do here")
+        these = "sqlite:/// and postgresql://" if name == "DATABASE_URL" else "postgresql://"
+        raise ConfigurationError(f"{name} begins with {url.drivername!r}: only {these} will do here")
     parameters = {}
     connect_args = url.translate_connect_args(username="user", database="dbname")
     for key, value in {**connect_args, **url.query}.items():

@@ -1,6 +1,7 @@
 """What `show` and `status` print for people."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
@@ -44,8 +45,11 @@ def print_cards(console: Console, cards: list[Card]) -> None:
             console.print(title, *parts, "", sep="\n")
 
 
-def print_status(console: Console, status: Status) -> None:
-    """Print the runs as a table, the last failure's reason, and a warning where the last success is too long ago."""
+def print_status(console: Console, status: Status, log: Path) -> None:
+    """Print the runs as a table, the last failure's reason, and a warning where the last success is too long ago.
+
+    The warning names the log, since whoever looks from another directory looks at another one.
+    """
     rows = [
         (
             run.timestamp[:16].replace("T", " "),
@@ -62,10 +66,11 @@ def print_status(console: Console, status: Status) -> None:
     console.print(table(("UTC", "status", "groups", *numbers), rows, right=numbers))
     if status.last_failure is not None:
         failure = status.last_failure
-        console.print(Text.assemble("last failure, ", failure.timestamp[:16], ": ", safe(failure.error or "no reason")))
+        when = f"last failure{' (dry)' if failure.dry_run else ''}, {failure.timestamp[:16]}: "
+        console.print(Text.assemble(when, safe(failure.error or "no reason")))
     if status.overdue:
         hours = int(OVERDUE_AFTER.total_seconds() // 3600)
-        last = "never" if status.last_success is None else f"last at {status.last_success.timestamp[:16]} UTC"
+        last = f"none in {log}" if status.last_success is None else f"last at {status.last_success.timestamp[:16]} UTC"
         console.print(Text(f"warning: no run has published for {hours} hours ({last})", style="bold yellow"))
 
 

@@ -25,6 +25,7 @@ _OLDEST_VERSION = 150000
 # libpq's variables are PG and the parameter without underscores, but for these.
 _VARIABLES = {"dbname": "PGDATABASE", "application_name": "PGAPPNAME", "connect_timeout": "PGCONNECT_TIMEOUT"}
 _LOCK_POLL_SECONDS = 0.5
+NOTHING_PUBLISHED = "nothing is published yet: run wrapper snapshot --all first"
 
 
 class Warehouse:
@@ -105,6 +106,11 @@ def first_line(error: BaseException) -> str:
     return line
 
 
+def embedded_server(settings: Settings) -> EmbeddedServer:
+    """Return the embedded Postgres below STORAGE_DIR, whether it is made yet or not."""
+    return EmbeddedServer(settings.storage_dir / "postgres")
+
+
 @contextlib.contextmanager
 def open_warehouse(settings: Settings, to_write: bool = True) -> Iterator[Warehouse]:
     """Open the warehouse of the settings, starting the embedded Postgres where it is that and does not run.
@@ -131,13 +137,25 @@ def open_warehouse(settings: Settings, to_write: bool = True) -> Iterator[Wareho
 
 
 @contextlib.contextmanager
+def open_published(settings: Settings) -> Iterator[Warehouse]:
+    """Open the warehouse for a command that only reads what is published, as open_warehouse() does.
+
+    Raises ConfigurationError where there is no embedded Postgres yet, in place of making one.
+    """
+    if settings.warehouse is None and not embedded_server(settings).data_dir.exists():
+        raise ConfigurationError(NOTHING_PUBLISHED)
+    with open_warehouse(settings, to_write=False) as warehouse:
+        yield warehouse
+
+
+@contextlib.contextmanager
 def _connection(settings: Settings) -> Iterator[Connection]:
     if settings.warehouse is not None:
         _set_variables(settings.warehouse)
         with contextlib.closing(connect()) as external:
             yield external
         return
-    server = EmbeddedServer(settings.storage_dir / "postgres")
+    server = embedded_server(settings)
     connection: Connection | None = None
     try:
         with server.guard():

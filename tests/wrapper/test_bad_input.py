@@ -32,7 +32,10 @@ def one_line(wrapper: Wrapper, *arguments: str, **environ: str) -> str:
     [
         ({"DATABASE_URL": "sqlite:///nowhere.db"}, "DATABASE_URL: there is no file nowhere.db"),
         ({"DATABASE_URL": "sqlite://"}, "DATABASE_URL names no file: write it as sqlite:///path/to/app.db"),
-        ({"DATABASE_URL": "mysql://u:secret@h/d"}, "DATABASE_URL begins with 'mysql': only postgresql:// will do here"),
+        (
+            {"DATABASE_URL": "mysql://u:secret@h/d"},
+            "DATABASE_URL begins with 'mysql': only sqlite:/// and postgresql:// will do here",
+        ),
         ({"DATABASE_URL": "secret"}, f"DATABASE_URL is no database URL: {USE_A_URL}"),
         ({"WAREHOUSE_URL": "sqlite:///x"}, "WAREHOUSE_URL begins with 'sqlite': only postgresql:// will do here"),
         ({"WAREHOUSE_URL": "postgresql://h/d?x=y"}, 'WAREHOUSE_URL: invalid dsn: invalid connection option "x"'),

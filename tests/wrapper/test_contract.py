@@ -5,7 +5,9 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from tests.wrapper.conftest import Wrapper, query
 from tests.wrapper.test_rows import awkward_whiteballoon
 from tests.wrapper.whiteballoon import WhiteBalloon
+from wrapper.project import project_vars
 
+VERSION = project_vars()["contract_version"]
 SNAPSHOTS = "signal_profiles.signal_profile_snapshots"
 
 
@@ -20,7 +22,7 @@ def test_another_version_is_refused_until_it_is_upgraded(
         "where relnamespace = 'signal_profiles'::regnamespace and relkind in ('r', 'v')",
     )
     assert len(comments) == 10
-    assert all(str(comment).endswith("Contract version 1.") for (comment,) in comments)
+    assert all(str(comment).endswith(f"Contract version {VERSION}.") for (comment,) in comments)
     assert wrapper.succeed("upgrade").stderr == "nothing to upgrade\n"
     moved = query(warehouse, "select changed_at from signal_profiles.signal_profile_snapshot_hashes order by 1")
 
@@ -28,11 +30,11 @@ def test_another_version_is_refused_until_it_is_upgraded(
     query(warehouse, "create view analysts.active as select * from signal_profiles.signal_profile_links")
     query(warehouse, 'create view analysts."of the active" as select * from analysts.active')
     query(warehouse, "create view analysts.unconcerned as select * from signal_profiles.signal_profile_snapshot_hashes")
-    query(warehouse, f"comment on table {SNAPSHOTS} is 'Old. Contract version 7.'")
+    query(warehouse, f"comment on table {SNAPSHOTS} is 'Old. Contract version 70.'")
     refused = wrapper("snapshot", "--all")
     assert refused.code == 2
     assert refused.stderr == (
-        "wrapper: schema signal_profiles holds version 7 of the published contract, and this is version 1: "
+        f"wrapper: schema signal_profiles holds version 70 of the published contract, and this is version {VERSION}: "
         "see what `wrapper upgrade` would replace, then let it\n"
     )
     assert wrapper.log()[-1]["status"] == "failed"
@@ -41,7 +43,7 @@ def test_another_version_is_refused_until_it_is_upgraded(
 
     named = wrapper.succeed("upgrade").stderr.splitlines()
     assert named[0].startswith(
-        "to be dropped, of version 7 of the contract: signal_profiles.signal_profile_attachments, "
+        "to be dropped, of version 70 of the contract: signal_profiles.signal_profile_attachments, "
     )
     assert named[1:] == [
         'views of others that go with them, to be saved first: analysts."of the active", analysts.active',
@@ -53,6 +55,24 @@ def test_another_version_is_refused_until_it_is_upgraded(
     assert len(query(warehouse, "table analysts.unconcerned")) == 10
     assert wrapper.snapshot("--all")["unchanged"] == 10
     assert query(warehouse, "select changed_at from signal_profiles.signal_profile_snapshot_hashes order by 1") == moved
+
+
+def test_other_columns_of_the_same_version_are_refused(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
+) -> None:
+    """As where somebody added a column to the model and its contract alone."""
+    awkward_whiteballoon(whiteballoon)
+    wrapper.snapshot("--all")
+    query(warehouse, f"alter table {SNAPSHOTS} rename column request_ids to requests")
+    refused = wrapper("snapshot", "--all")
+    assert (refused.code, refused.stderr) == (
+        1,
+        "wrapper: Compilation Error in model signal_profile_snapshots "
+        "(models/marts/tables/signal_profile_snapshots.sql) The columns published are others: "
+        "raise contract_version in dbt_project.yml, then wrapper upgrade --yes; "
+        "the published snapshots are as they were\n",
+    )
+    assert len(query(warehouse, f"select requests from {SNAPSHOTS}")) == 10
 
 
 def test_nothing_published_is_nothing_to_upgrade(wrapper: Wrapper) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.wrapper.conftest import Wrapper
 from tests.wrapper.pages import PAGES, blocks
+from wrapper import SignalProfileSnapshot
 from wrapper.cli import cli
 from wrapper.project import PROJECT_DIR
 from wrapper.settings import NAMES
@@ -40,6 +41,26 @@ def test_a_page_links_to_what_there_is(page: Path) -> None:
         headings = re.findall(r"^#+ (.+)$", ((page.parent / target) if target else page).read_text(), re.MULTILINE)
         slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
         assert anchor in slugs, f"{page.name} links to #{anchor} of {target}"
+
+
+def test_the_row_in_the_readme_is_the_first_of_the_example(example: Wrapper) -> None:
+    snapshot = json.loads(example.succeed("export").stdout.splitlines()[0])["snapshot"]
+    section = (PROJECT_DIR / "README.md").read_text().partition("## What is in the table")[2]
+    row = dict(re.findall(r"^\| `(\w+)` \| \w+ \| `([^`]+)`", section, re.MULTILINE))
+    assert list(row) == list(snapshot)
+    for column, value in snapshot.items():
+        if isinstance(value, str):
+            assert row[column] == re.sub(r"(\.\d*?)0+$", r"\1", value.replace("T", " "))
+            continue
+        shown = json.loads(row[column].replace(", …]", "]"))
+        assert shown == (value[: len(shown)] if "…" in row[column] else value)
+
+
+def test_the_hash_on_the_page_of_rules_is_that_of_its_row() -> None:
+    (block,) = blocks(PROJECT_DIR / "docs" / "rules.md", "text", "The hash")
+    row, digest = block.splitlines()
+    snapshot = SignalProfileSnapshot.from_dict(json.loads(row))
+    assert (snapshot.canonical_json(), snapshot.snapshot_hash()) == (row, digest)
 
 
 def test_every_block_says_what_it_holds() -> None:

@@ -44,6 +44,14 @@ def test_commands_start_and_stop_it_on_their_own(alone: Wrapper) -> None:
     assert {path.stat().st_mode & 0o077 for path in private} == {0}
 
 
+@pytest.mark.parametrize("command", [["show", "1"], ["report", "--output", "r.html"], ["export"], ["freshness"]])
+def test_who_only_looks_makes_none(alone: Wrapper, command: list[str]) -> None:
+    looked = alone(*command)
+    assert (looked.code, looked.stdout) == (2, "")
+    assert looked.stderr == "wrapper: nothing is published yet: run wrapper snapshot --all first\n"
+    assert list(alone.cwd.iterdir()) == []
+
+
 def test_a_started_server_stays_and_can_be_reached(alone: Wrapper) -> None:
     url = alone.succeed("db", "start").stdout.strip()
     assert alone.succeed("db", "url").stdout.strip() == url

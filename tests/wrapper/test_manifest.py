@@ -91,6 +91,13 @@ def test_everything_is_described(parsed: tuple[Any, list[str]]) -> None:
             assert column.description, f"{node.unique_id}.{column.name}"
 
 
+def test_every_test_of_its_own_file_is_described(parsed: tuple[Any, list[str]]) -> None:
+    tests = [node for node in parsed[0].nodes.values() if node.resource_type == "test"]
+    files = {node.original_file_path for node in tests if node.original_file_path.endswith(".sql")}
+    assert len(files) > 10
+    assert [node.name for node in tests if node.original_file_path in files and not node.description] == []
+
+
 def test_what_is_public_has_a_contract(parsed: tuple[Any, list[str]]) -> None:
     public = {node.unique_id: node for node in parsed[0].nodes.values() if getattr(node, "access", None) == "public"}
     views = public.keys() - TABLES

@@ -78,7 +78,7 @@ def charted(rows: Iterable[tuple[str, str | None, int]]) -> Rows:
         [
             *(cell for cell in (label, detail) if cell is not None),
             f"{count:,}",
-            f"{max(100 * count / kept[0][2], 0.5):.1f}",
+            f"{100 * count / kept[0][2]:.1f}",
         ]
         for label, detail, count in kept
     ]

@@ -108,7 +108,7 @@ def test_what_a_member_wrote_stays_on_its_line_in_a_pipe(hostile: Wrapper) -> No
     assert f"60  {LONG_LINK}" in lines
     tags = lines[lines.index("Tags") + 1 : lines.index("Links by domain") - 1]
     assert len(tags) == len(HOSTILE_LABELS)
-    assert not set("\x1b\x07\u202e\u202b\u2028") & set(card)
+    assert not set("\x1b\x07\u202e\u202b\u2028\u2068\u2069") & set(card)
     # One of sixty is too few for a whole block, and is seen all the same.
     assert "🎉   1  █" in lines
 
@@ -134,6 +134,7 @@ NOBODY = "has no published snapshot: give the id of a member, and to --group-slu
     [
         (["999"], f"USER 999 {NOBODY}"),
         (["1", "--group-slug", "nope"], f"USER 1 {NOBODY}"),
+        ([str(2**63)], f"USER {2**63} is no id: ids are whole numbers of 64 bits"),
         (["ana"], "Invalid value for 'USER': 'ana' is not a valid integer."),
     ],
 )

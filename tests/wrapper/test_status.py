@@ -1,6 +1,7 @@
 """What `wrapper status` says of the run log."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -46,8 +47,9 @@ def test_status_shows_the_runs_and_passes_over_the_lines_of_others(wrapper: Wrap
 
 
 def test_who_waited_in_vain_or_was_interrupted_has_not_failed(wrapper: Wrapper) -> None:
-    write_log(wrapper, entry(3, "failed", error="x") + entry(2, "locked") + entry(1, "interrupted"))
+    write_log(wrapper, entry(3, "failed", error="x", dry_run=True) + entry(2, "locked") + entry(1, "interrupted"))
     assert json.loads(wrapper("status", "--json").stdout)["last_failure"]["error"] == "x"
+    assert re.search(r"^last failure \(dry\), .{16}: x$", wrapper("status").stdout, re.MULTILINE)
 
 
 def test_a_moment_without_a_zone_is_utc(wrapper: Wrapper) -> None:
@@ -58,11 +60,11 @@ def test_a_moment_without_a_zone_is_utc(wrapper: Wrapper) -> None:
 @pytest.mark.parametrize(
     ("text", "last"),
     [
-        ("", "never"),
+        ("", "none in storage/signal_profile_snapshot.log)"),
         (entry(37), "last at "),
-        (entry(1, "failed", error="x"), "never"),
-        (entry(1, "disabled"), "never"),
-        (entry(1, dry_run=True), "never"),
+        (entry(1, "failed", error="x"), "none in storage/signal_profile_snapshot.log)"),
+        (entry(1, "disabled"), "none in storage/signal_profile_snapshot.log)"),
+        (entry(1, dry_run=True), "none in storage/signal_profile_snapshot.log)"),
     ],
 )
 def test_status_exits_with_3_where_the_last_success_is_too_long_ago(wrapper: Wrapper, text: str, last: str) -> None:
