@@ -126,7 +126,7 @@ order by user_id, group_slug collate "C" limit {limit}
 
 
 def write_report(warehouse: Warehouse, scope: Scope, path: Path, made_at: str) -> None:
-    """Write the page about the scope, to what `path` links to where it is a link; `made_at` says when, on the page.
+    """Write the page about the scope to `path`, through a link where it is one; `made_at` says when, on the page.
 
     Raises ConfigurationError where nothing is published, in the groups of the scope or at all, or where the file cannot
     be written.

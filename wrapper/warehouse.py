@@ -142,8 +142,14 @@ def open_published(settings: Settings) -> Iterator[Warehouse]:
 
     Raises ConfigurationError where there is no embedded Postgres yet, in place of making one.
     """
-    if settings.warehouse is None and not embedded_server(settings).data_dir.exists():
-        raise ConfigurationError(NOTHING_PUBLISHED)
+    if settings.warehouse is None:
+        try:
+            embedded_server(settings).data_dir.stat()
+        except FileNotFoundError as error:
+            raise ConfigurationError(NOTHING_PUBLISHED) from error
+        except OSError:
+            # Opening it says why, and what to do.
+            pass
     with open_warehouse(settings, to_write=False) as warehouse:
         yield warehouse
 

@@ -50,6 +50,12 @@ def test_who_only_looks_makes_none(alone: Wrapper, command: list[str]) -> None:
     assert (looked.code, looked.stdout) == (2, "")
     assert looked.stderr == "wrapper: nothing is published yet: run wrapper snapshot --all first\n"
     assert list(alone.cwd.iterdir()) == []
+    (alone.cwd / "storage").touch()
+    looked = alone(*command)
+    assert (looked.code, looked.stderr) == (
+        2,
+        f"wrapper: STORAGE_DIR {alone.cwd}/storage cannot be written: File exists\n",
+    )
 
 
 def test_a_started_server_stays_and_can_be_reached(alone: Wrapper) -> None:
