@@ -29,7 +29,6 @@ def test_no_selection_publishes_a_part_as_the_whole(
             ["build", "--select", "resource_type:test", "signal_profile_snapshots", "--vars", "{user_ids: [1]}"],
             "is of another invocation: build everything in one",
         ),
-        (["run", "--select", "int_snapshot_candidates+"], "Nothing is published without its tests"),
         (["run"], "Nothing is published without its tests"),
         (["build", "--exclude-resource-type", "test"], "Nothing is published without its tests"),
     ):
