@@ -11,7 +11,7 @@ from rich.text import Text
 
 _BAR_WIDTH = 24
 # Piped, a row stays one line, however long what somebody wrote is.
-_PIPED_WIDTH = 1000
+_PIPED_WIDTH = 10_000_000
 _FIRST_STRONG_ISOLATE, _POP_ISOLATE = "\N{FIRST STRONG ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
 
 

@@ -26,12 +26,13 @@ WRAPPER = Path(sys.executable).with_name("wrapper")
 HOSTILE_LABELS = [
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>{{7*7}}',
-    "\x1b[31mred\x1b]0;title\x07",
+    "\x1b[31mred\x1b]0;title\x07a\tb\rc\x9b32m",
     "\u202eturned\u202bto\u2028a side",
     "שלום עולם",
 ]
 HOSTILE_LINK = "https://evil.example/<b>?\"onmouseover='alert(1)'"
-LONG_LINK = "https://plain.example/" + "x" * 200
+HOSTILE_SLUG = "<i>g</i>\x1b[2Jسلام"
+LONG_LINK = "https://plain.example/" + "x" * 5000
 _numbers = itertools.count()
 
 
@@ -220,7 +221,7 @@ def hostile(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Wrapper
     """A published group whose members wrote what they should not; for tests that only read."""
     folder = tmp_path_factory.mktemp("hostile")
     whiteballoon = WhiteBalloon(folder / "data")
-    whiteballoon.group(1, 2, slug="<i>g</i>\x1b[2J", name="G")
+    whiteballoon.group(1, 2, slug=HOSTILE_SLUG, name="G")
     body = f"see {HOSTILE_LINK} {LONG_LINK}\n\n[attachments: <b>.png]\n(Reactions: Jo 👩‍👩‍👧, Bo ❤️)"
     for _ in range(60):
         whiteballoon.comment(1, body, tags=[json.dumps(HOSTILE_LABELS), None, None])

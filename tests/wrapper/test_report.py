@@ -1,5 +1,7 @@
 """What is on the page of `wrapper report`, beside what is exported, and what it must not do."""
 
+import base64
+import hashlib
 import html.parser
 import json
 import os
@@ -11,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.wrapper.conftest import HOSTILE_LABELS, Wrapper
+from tests.wrapper.conftest import HOSTILE_LABELS, HOSTILE_SLUG, Wrapper
 from wrapper.report import LIMIT
 
 Rows = list[list[str]]
@@ -62,7 +64,7 @@ class Page(html.parser.HTMLParser):
 def report(wrapper: Wrapper, name: str, *arguments: str) -> Page:
     """The page that the command writes."""
     assert wrapper.succeed("report", "--output", name, *arguments).stdout == ""
-    return Page((wrapper.cwd / name).read_text())
+    return Page((wrapper.cwd / name).read_bytes().decode())
 
 
 def exported(wrapper: Wrapper, *arguments: str) -> list[dict[str, Any]]:
@@ -171,18 +173,22 @@ def test_a_page_says_which_bios_are_stale(example: Wrapper) -> None:
 
 
 def test_a_page_loads_and_runs_nothing_whatever_a_member_wrote(hostile: Wrapper) -> None:
-    page = report(hostile, "report.html")
+    page = report(hostile, "report.html", "--group-slug", HOSTILE_SLUG)
     path = hostile.cwd / "report.html"
-    text = path.read_text()
+    text = path.read_bytes().decode()
     assert page.tags <= {
         "html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "bdi", "dl", "div", "dt", "dd", "main",
         "section", "table", "tr", "th", "td", "svg", "rect", "span",
     }  # fmt: skip
     assert not [name for name, _ in page.attributes if name.startswith("on") or name in {"src", "href", "style"}]
-    assert "default-src 'none'" in text
+    style = text.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    assert ("content", policy) in page.attributes
+    assert text.count("<style") == 1
     for what in ("width=device-width", "color-scheme: light dark", "(prefers-color-scheme: dark)", "@media print"):
         assert what in text
-    for label in HOSTILE_LABELS:
+    for label in (*HOSTILE_LABELS, HOSTILE_SLUG):
         assert label in page.text
     assert path.stat().st_mode & 0o777 == 0o600
 
@@ -208,6 +214,12 @@ def test_a_page_replaces_files_alone(example: Wrapper) -> None:
     # The first to fail, before what follows could cost root a device.
     assert pipe.is_fifo()
     assert example.succeed("report", "--output", "/dev/stdout").stdout.startswith("<!doctype html>")
+    # Who reads the old page has it to its end.
+    old = example.cwd / "old.html"
+    old.write_text("old")
+    with old.open() as reading:
+        example.succeed("report", "--output", "old.html")
+        assert (reading.read(), old.read_text()[:5]) == ("old", "<!doc")
     link = example.cwd / "linked.html"
     link.symlink_to("the.html")
     example.succeed("report", "--output", "linked.html")

@@ -1,5 +1,6 @@
 """What `wrapper show` prints of a member, in a pipe and on a terminal."""
 
+import contextlib
 import json
 import os
 import pty
@@ -8,10 +9,12 @@ import subprocess
 import sys
 from typing import Any
 
+import psycopg2
 import pytest
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from rich.cells import cell_len
 
-from tests.wrapper.conftest import HOSTILE_LABELS, LONG_LINK, WRAPPER, Wrapper
+from tests.wrapper.conftest import HOSTILE_LABELS, LONG_LINK, WRAPPER, Wrapper, query
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 
@@ -62,6 +65,10 @@ def test_a_card_in_a_pipe_is_plain_and_complete(example: Wrapper) -> None:
     """Each of the member's cards says what is exported, the largest first, in bars that are as long as it is much."""
     output = example.succeed("show", "1").stdout
     assert not {"\x1b", "│"} & set(output)
+    with contextlib.closing(psycopg2.connect(example.environ["WAREHOUSE_URL"])) as connection:
+        written = "to_char(changed_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI UTC')"
+        hashes = "signal_profiles.signal_profile_snapshot_hashes"
+        changed = dict(query(connection, f"select group_slug, {written} from {hashes} where user_id = 1"))
     cards = re.split(r"(?:^|\n\n)user 1 in ", output.removesuffix("\n\n"))[1:]
     for card, line in zip(cards, exported(example, "--user", "1"), strict=True):
         snapshot = line["snapshot"]
@@ -72,6 +79,8 @@ def test_a_card_in_a_pipe_is_plain_and_complete(example: Wrapper) -> None:
         seen = [snapshot[name][:16].replace("T", " ") for name in ("first_seen_at", "last_seen_at")]
         assert (told["messages"], told["seen"]) == (str(snapshot["message_count"]), " to ".join(seen) + " UTC")
         assert (told["requests"], told["hash"]) == (", ".join(map(str, snapshot["request_ids"])), line["snapshot_hash"])
+        assert told["changed"] == changed[slug]
+        assert told["bio"] == ("new-messages" if slug == "harvardstcommons" else "of another group")
         charts = {
             "Tags": [(tag["label"], tag["count"]) for tag in snapshot["top_tags"]],
             "Links by domain": descending(domains(snapshot)),
@@ -108,7 +117,7 @@ def test_what_a_member_wrote_stays_on_its_line_in_a_pipe(hostile: Wrapper) -> No
     assert f"60  {LONG_LINK}" in lines
     tags = lines[lines.index("Tags") + 1 : lines.index("Links by domain") - 1]
     assert len(tags) == len(HOSTILE_LABELS)
-    assert not set("\x1b\x07\u202e\u202b\u2028\u2068\u2069") & set(card)
+    assert not set("\x1b\x07\t\r\x9b\u202e\u202b\u2028\u2068\u2069") & set(card)
     # One of sixty is too few for a whole block, and is seen all the same.
     assert "🎉   1  █" in lines
 
@@ -118,8 +127,9 @@ def test_a_card_on_a_terminal_is_in_line_whatever_a_member_wrote(hostile: Wrappe
     plain = re.sub(r"\x1b\[[0-9;]*m", "", card)
     # What is left of escapes are rich's own colours.
     assert "\x1b" not in plain
-    assert not {"\x07", "\u202e"} & set(plain)
+    assert not set("\x07\t\r\x9b\u202e\u202b\u2028") & set(plain)
     assert "\u2068שלום עולם\u2069" in plain
+    assert "\u2068<i>g</i>\N{REPLACEMENT CHARACTER}[2Jسلام\u2069" in plain
     widths = {
         cell_len(re.sub("[\u2068\u2069]", "", line)) for line in plain.splitlines() if line.startswith(("│", "╭", "╰"))
     }
@@ -141,6 +151,19 @@ NOBODY = "has no published snapshot: give the id of a member, and to --group-slu
 def test_nobody_to_show_is_one_line(example: Wrapper, arguments: list[str], complaint: str) -> None:
     result = example("show", *arguments)
     assert (result.code, result.stdout, result.stderr) == (2, "", f"wrapper: {complaint}\n")
+
+
+def test_a_snapshot_has_a_card_before_its_hash_is_stored(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
+) -> None:
+    whiteballoon.group(1)
+    whiteballoon.comment(1, "hello")
+    wrapper.snapshot("--all")
+    query(warehouse, "delete from signal_profiles.signal_profile_snapshot_hashes")
+    card = wrapper.succeed("show", "1").stdout
+    assert re.search(r"^hash +not stored yet: the next run does it *$", card, re.MULTILINE)
+    (found,) = json.loads(wrapper.succeed("show", "1", "--json").stdout)
+    assert (found["snapshot_hash"], found["changed_at"]) == (None, None)
 
 
 def test_rich_stays_out_of_the_path_of_snapshot(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:

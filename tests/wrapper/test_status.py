@@ -80,3 +80,23 @@ def test_status_knows_the_log_that_logrotate_has_just_put_aside(wrapper: Wrapper
     assert wrapper("status").code == 0
     write_log(wrapper, entry(1, "failed", error="x"))
     assert [run["status"] for run in json.loads(wrapper("status", "--json").stdout)["runs"]] == ["success", "failed"]
+
+
+def test_status_shows_ten_runs_whatever_stands_between_them(wrapper: Wrapper) -> None:
+    lines = [entry(20 - hours, generated=hours, duration_seconds=None) for hours in range(12)]
+    write_log(wrapper, entry(1, timestamp="yesterday") + "".join(lines))
+    with (wrapper.cwd / "storage" / "signal_profile_snapshot.log").open("ab") as file:
+        file.write(b"\xff\xfe of another program\n")
+    shown = wrapper.succeed("status").stdout.splitlines()
+    assert [line.split()[4] for line in shown[1:]] == [str(hours) for hours in range(2, 12)]
+    assert json.loads(wrapper.succeed("status", "--json", "--last", "20").stdout)["runs"][0]["generated"] == 0
+
+
+def test_a_log_that_cannot_be_read_is_one_line(wrapper: Wrapper) -> None:
+    write_log(wrapper, "")
+    (wrapper.cwd / "storage" / "signal_profile_snapshot.log").unlink()
+    (wrapper.cwd / "storage" / "signal_profile_snapshot.log").mkdir()
+    result = wrapper("status")
+    assert (result.code, result.stdout) == (2, "")
+    path = "storage/signal_profile_snapshot.log"
+    assert result.stderr == f"wrapper: STORAGE_DIR: {path} cannot be read: Is a directory\n"
