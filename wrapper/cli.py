@@ -1,6 +1,7 @@
 """The command line. Whatever is slow to import is imported by the command that needs it."""
 
 import contextlib
+import io
 import json
 import os
 import sys
@@ -245,7 +246,7 @@ def report(slugs: tuple[str, ...], output: Path) -> None:
 
 
 @cli.command()
-@click.option("--last", type=click.IntRange(min=0), default=10, metavar="N", help="How many runs; 10 unless given.")
+@click.option("--last", type=click.IntRange(0, 10_000), default=10, metavar="N", help="How many runs; 10 unless given.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 def status(last: int, as_json: bool) -> None:
     """Show the last runs; exit with 3 where none has published for 36 hours."""
@@ -329,6 +330,9 @@ def main() -> None:
     # What libpq would read belongs to other programs; the settings are README.md's.
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # cron's locale may be C, which has no letters for what members wrote.
+        sys.stdout.reconfigure(errors="backslashreplace")
     interrupts.install()
     try:
         # Not cli.main(), which would print to stderr on its own.

@@ -4,7 +4,6 @@ No row is changed; what any command makes where it is missing, the storage direc
 """
 
 import dataclasses
-import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from wrapper.contract import check_version
 from wrapper.errors import ConfigurationError, LockedError, WrapperError
-from wrapper.load import ANALYSES_SETTING, DATABASE_SETTING, check_file, check_in_place
+from wrapper.load import ANALYSES_SETTING, DATABASE_SETTING, check_file, check_in_place, has_analyses
 from wrapper.project import project_vars, source_tables
 from wrapper.run_log import RunLog
 from wrapper.settings import Settings, read_origins, read_settings, read_storage_dir
@@ -44,7 +43,7 @@ def examine() -> Iterator[Finding]:
     try:
         settings = read_settings()
     except WrapperError:
-        # The settings' own finding has said why, and nothing else can be looked at.
+        yield Finding("all else", False, "was not looked at: correct the settings first")
         return
     yield from map(_look, _outside(settings))
     try:
@@ -60,6 +59,8 @@ def _look(check: Check) -> Finding:
         return Finding(name, True, look())
     except WrapperError as error:
         return Finding(name, False, str(error))
+    except OSError as error:
+        return Finding(name, False, f"{error.filename}: {error.strerror}")
 
 
 def _outside(settings: Settings) -> list[Check]:
@@ -112,10 +113,11 @@ def _last_run() -> str:
     status = read_status(read_storage_dir(), 1, datetime.now(UTC))
     if not status.runs:
         return "there was none yet"
-    last = status.runs[-1]
-    if last.status == "failed":
-        raise ConfigurationError(f"it failed at {last.timestamp[:16]}: {last.error}")
-    if status.last_success is None:
+    last, failure, success = status.runs[-1], status.last_failure, status.last_success
+    # Not that of the last line, which may be of a run that found the lock taken.
+    if failure is not None and (success is None or failure.timestamp > success.timestamp):
+        raise ConfigurationError(f"it failed at {failure.timestamp[:16]}: {failure.error}")
+    if success is None:
         return f"none has published yet; {last.status} at {last.timestamp[:16]}"
     if status.overdue:
         raise ConfigurationError("none has published for 36 hours: does its timer run? wrapper status shows the last")
@@ -136,7 +138,7 @@ def _whiteballoon(settings: Settings) -> str:
 
 
 def _analyses(settings: Settings) -> str:
-    if not os.path.lexists(settings.analyses_path):
+    if not has_analyses(settings):
         return f"there is no file {settings.analyses_path}, so there will be no tags"
     check_file(ANALYSES_SETTING, settings.analyses_path)
     return f"{settings.analyses_path} can be read"

@@ -2,7 +2,6 @@
 
 import io
 import itertools
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -42,7 +41,7 @@ def load(warehouse: Warehouse, report: Callable[[str], None]) -> None:
             if settings.sqlite_path is not None:
                 with open_sqlite(DATABASE_SETTING, settings.sqlite_path) as source:
                     _copy_tables(cursor, settings, source, own, report)
-            if os.path.lexists(settings.analyses_path):
+            if has_analyses(settings):
                 with open_sqlite(ANALYSES_SETTING, settings.analyses_path) as source:
                     _copy_tables(cursor, settings, source, analyses, report)
             else:
@@ -74,6 +73,22 @@ def check_in_place(warehouse: Warehouse) -> None:
         for table in source_tables():
             if table.source != _ANALYSES_SOURCE:
                 _is_in_place(cursor, warehouse.settings, table)
+
+
+def has_analyses(settings: Settings) -> bool:
+    """Tell whether there is a file of analyses, or a link to one.
+
+    Raises ConfigurationError where that cannot be seen: a directory that is closed must not cost every member the tags.
+    """
+    try:
+        settings.analyses_path.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise ConfigurationError(
+            f"{ANALYSES_SETTING}: {settings.analyses_path} cannot be read: {error.strerror}"
+        ) from error
+    return True
 
 
 def check_file(setting: str, path: Path) -> None:

@@ -95,6 +95,7 @@ _SECTIONS = [
         'group by kind order by count desc, kind collate "C"',
     ),
 ]
+_SLUGS = "select distinct group_slug from {snapshots} where {scope}"
 _TOTALS = """
 select
     count(distinct user_id) as members, count(*) as snapshots, count(distinct group_slug) as groups,
@@ -132,8 +133,9 @@ def write_report(warehouse: Warehouse, scope: Scope, path: Path, made_at: str) -
     be written.
     """
     found = read_report(warehouse, scope)
-    if scope.group_slugs is not None and not found["totals"]["snapshots"]:
-        raise ConfigurationError(f"--group-slug {', '.join(map(repr, scope.group_slugs))} has no published snapshot")
+    for slug in scope.group_slugs or ():
+        if slug not in found["known_slugs"]:
+            raise ConfigurationError(f"--group-slug {slug!r} has no published snapshot")
     page = render(found, scope, made_at).encode()
     try:
         if path.exists() and not path.is_file():
@@ -157,6 +159,7 @@ def read_report(warehouse: Warehouse, scope: Scope) -> dict[str, Any]:
             return [dict(row) for row in cursor]
 
         return {
+            "known_slugs": {row["group_slug"] for row in rows(_SLUGS)},
             "totals": rows(_TOTALS)[0],
             "sections": [{"section": section, "rows": rows(section.query + " limit {limit}")} for section in _SECTIONS],
             "recent": rows(_RECENT),

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import json
+import typing
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from wrapper.run_log import NAME, Entry
 
 # A night and a half: one run that was missed is noticed, one that took long is not.
 OVERDUE_AFTER = timedelta(hours=36)
-_FIELDS = {field.name for field in dataclasses.fields(Entry)}
+_KINDS = {**typing.get_type_hints(Entry), "group_slugs": list | None, "duration_seconds": int | float | None}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,10 +65,13 @@ def _parse(line: str) -> Entry | None:
     """The entry of a line; None for one of another program, or one that a killed run has torn."""
     try:
         values = json.loads(line)
-        entry = Entry(**values) if isinstance(values, dict) and values.keys() == _FIELDS else None
-        if entry is not None:
-            _moment(entry)
-    except (ValueError, TypeError, RecursionError):
+        if not all(isinstance(values[name], kind) for name, kind in _KINDS.items()):
+            return None
+        if not all(isinstance(slug, str) for slug in values["group_slugs"] or ()):
+            return None
+        entry = Entry(**{name: values[name] for name in _KINDS})
+        _moment(entry)
+    except (ValueError, TypeError, LookupError, RecursionError):
         return None
     return entry
 

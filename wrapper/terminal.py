@@ -25,7 +25,15 @@ def console() -> Console:
     """Return a console on stdout: with colours and boxes on a terminal, without them in a pipe or a file."""
     piped = not sys.stdout.isatty()
     width = _PIPED_WIDTH if piped else None
-    return _Console(file=sys.stdout, highlight=False, markup=False, emoji=False, soft_wrap=piped, width=width)
+    return _Console(
+        file=sys.stdout,
+        force_terminal=not piped,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        soft_wrap=piped,
+        width=width,
+    )
 
 
 def safe(value: str) -> Text:
@@ -53,6 +61,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]], right: S
 def grid(*rows: Sequence[str | Text]) -> Table:
     """Return columns without headings."""
     made = Table.grid(padding=(0, 2, 0, 0))
+    for _ in rows[0]:
+        made.add_column(overflow="fold")
     for row in rows:
         made.add_row(*row)
     return made

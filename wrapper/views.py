@@ -53,7 +53,7 @@ def print_status(console: Console, status: Status, log: Path) -> None:
     rows = [
         (
             run.timestamp[:16].replace("T", " "),
-            Text(run.status + (" (dry)" if run.dry_run else ""), style=_STATUS_STYLES.get(run.status, "")),
+            Text.assemble(safe(run.status), " (dry)" if run.dry_run else "", style=_STATUS_STYLES.get(run.status, "")),
             "all" if run.group_slugs is None else Text(", ").join(map(safe, run.group_slugs)),
             _number(run.generated),
             _number(run.changed),

@@ -21,6 +21,8 @@ _SESSION_OPTIONS = "-c client_connection_check_interval=1000 -c idle_session_tim
 # After those of a URL, which may well have another lock_timeout, but may not move timestamps.
 _FIXED_OPTIONS = "-c timezone=UTC"
 _APPLICATION = "signal-profile-snapshots"
+# What never answers is no warehouse, and a night is not to wait for it.
+_CONNECT_SECONDS = "10"
 _OLDEST_VERSION = 150000
 # libpq's variables are PG and the parameter without underscores, but for these.
 _VARIABLES = {"dbname": "PGDATABASE", "application_name": "PGAPPNAME", "connect_timeout": "PGCONNECT_TIMEOUT"}
@@ -194,7 +196,7 @@ def runs_on(server: EmbeddedServer) -> bool:
 
 def _set_variables(parameters: dict[str, str]) -> None:
     options = " ".join(filter(None, [_SESSION_OPTIONS, parameters.get("options"), _FIXED_OPTIONS]))
-    for key, value in {**parameters, "options": options}.items():
+    for key, value in {"connect_timeout": _CONNECT_SECONDS, **parameters, "options": options}.items():
         os.environ[_VARIABLES.get(key, "PG" + key.upper().replace("_", ""))] = value
 
 
@@ -236,6 +238,11 @@ def _check(connection: Connection) -> None:
 
 def _check_rights(settings: Settings, connection: Connection) -> None:
     with connection, connection.cursor() as cursor:
+        cursor.execute("show transaction_read_only")
+        if cursor.fetchone() == ("on",):
+            raise ConfigurationError(
+                "the warehouse is read-only: it is a standby, or default_transaction_read_only is on for it"
+            )
         for schema in (settings.warehouse_schema, settings.source_schema, settings.intermediate_schema):
             cursor.execute(
                 """

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,7 @@ def test_all_is_well(wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Co
         ({"DATABASE_URL": "sqlite:///nope.db"}, "WhiteBalloon", "DATABASE_URL: there is no file nope.db"),
         ({"DATABASE_URL": "sqlite:///data/comment_llm_insights.db"}, "WhiteBalloon", "has no table user_attributes"),
         ({"COMMENT_INSIGHTS_DB": "data"}, "analyses", "COMMENT_INSIGHTS_DB: data is no file"),
+        ({"COMMENT_INSIGHTS_DB": "data/app.db/x"}, "analyses", "data/app.db/x cannot be read: Not a directory"),
         ({"STATSD_HOST": "nowhere.invalid"}, "metrics", "STATSD_HOST 'nowhere.invalid' cannot be resolved"),
         ({"STATSD_HOST": "a..b"}, "metrics", "STATSD_HOST 'a..b' cannot be resolved"),
         ({"WAREHOUSE_URL": "postgresql://x@127.0.0.1:1/x"}, "warehouse", "the warehouse cannot be reached"),
@@ -72,7 +74,7 @@ def test_what_is_wrong_is_a_line_that_says_what_to_do(
     assert found[name].startswith("FIX: ")
     assert text in found[name]
     # Without its directory the run log cannot be read either.
-    alone = ["storage", "last run"] if name == "storage" else [name]
+    alone = {"storage": ["storage", "last run"], "settings": ["settings", "all else"]}.get(name, [name])
     assert [other for other in found if found[other].startswith("FIX")] == alone
 
 
@@ -96,6 +98,10 @@ def test_the_last_run(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
     whiteballoon.group(1)
     write_log(wrapper, entry(2, "failed", error="data test x failed"))
     assert re.fullmatch(r"FIX: it failed at [-0-9T:]+: data test x failed", findings(wrapper, 2)["last run"])
+    write_log(wrapper, entry(3) + entry(2, "failed", error="y") + entry(1, "locked"))
+    assert findings(wrapper, 2)["last run"].endswith(": y")
+    write_log(wrapper, entry(3, "failed", error="y") + entry(2) + entry(1, "locked"))
+    assert findings(wrapper, 0)["last run"].startswith("ok: locked at ")
     write_log(wrapper, entry(50, dry_run=True))
     assert findings(wrapper, 0)["last run"].startswith("ok: none has published yet; success at ")
     write_log(wrapper, entry(40))
@@ -135,3 +141,25 @@ def test_a_clock_that_is_wrong(wrapper: Wrapper, whiteballoon: WhiteBalloon, war
         r"FIX: the warehouse's is 1\d\d seconds apart from this machine's: set them by NTP",
         findings(wrapper, 2)["clock"],
     )
+
+
+def test_a_warehouse_that_only_reads(wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection) -> None:
+    """As a standby does; who only looks may."""
+    whiteballoon.group(1)
+    whiteballoon.comment(1, "hello")
+    wrapper.snapshot("--all")
+    database = query(warehouse, "select current_database()")[0][0]
+    query(warehouse, f'alter database "{database}" set default_transaction_read_only = on')
+    complaint = "the warehouse is read-only: it is a standby, or default_transaction_read_only is on for it"
+    assert findings(wrapper, 2)["warehouse"] == f"FIX: {complaint}"
+    refused = wrapper("snapshot", "--all")
+    assert (refused.code, refused.stderr) == (2, f"wrapper: {complaint}\n")
+    assert wrapper.succeed("show", "1").stdout.startswith("user 1 in g\n")
+
+
+def test_a_warehouse_that_never_answers(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
+    whiteballoon.group(1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://a@127.0.0.1:{silent.getsockname()[1]}/x"
+        found = findings(wrapper, 2, WAREHOUSE_URL=url)
+    assert "timeout expired" in found["warehouse"]

@@ -122,6 +122,10 @@ def test_what_a_member_wrote_stays_on_its_line_in_a_pipe(hostile: Wrapper) -> No
     assert "🎉   1  █" in lines
 
 
+def test_a_card_where_there_are_no_letters_for_it(hostile: Wrapper) -> None:
+    assert "\\u05e9\\u05dc\\u05d5\\u05dd" in hostile.succeed("show", "1", PYTHONIOENCODING="ascii").stdout
+
+
 def test_a_card_on_a_terminal_is_in_line_whatever_a_member_wrote(hostile: Wrapper) -> None:
     card = on_terminal(hostile, "show", "1")
     plain = re.sub(r"\x1b\[[0-9;]*m", "", card)

@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -84,11 +85,20 @@ def test_status_knows_the_log_that_logrotate_has_just_put_aside(wrapper: Wrapper
 
 def test_status_shows_ten_runs_whatever_stands_between_them(wrapper: Wrapper) -> None:
     lines = [entry(20 - hours, generated=hours, duration_seconds=None) for hours in range(12)]
-    write_log(wrapper, entry(1, timestamp="yesterday") + "".join(lines))
+    wrong: list[dict[str, Any]] = [
+        {"timestamp": "yesterday"},
+        {"group_slugs": [1]},
+        {"duration_seconds": "x"},
+        {"error": [1]},
+        {"status": 5},
+    ]
+    others = "".join(json.dumps({**json.loads(entry(1)), **fields}) + "\n" for fields in wrong)
+    write_log(wrapper, others + "".join(lines))
     with (wrapper.cwd / "storage" / "signal_profile_snapshot.log").open("ab") as file:
         file.write(b"\xff\xfe of another program\n")
     shown = wrapper.succeed("status").stdout.splitlines()
     assert [line.split()[4] for line in shown[1:]] == [str(hours) for hours in range(2, 12)]
+    assert "\x1b" not in wrapper.succeed("status", FORCE_COLOR="1").stdout
     assert json.loads(wrapper.succeed("status", "--json", "--last", "20").stdout)["runs"][0]["generated"] == 0
 
 
