@@ -172,7 +172,27 @@ def _metrics(settings: Settings) -> str:
 
 
 def _server(warehouse: Warehouse) -> str:
-    # Its version, encoding and the rights to write were looked at while it was opened.
+    # Its version, encoding and the rights to the schemas were looked at while it was opened.
+    settings = warehouse.settings
+    with warehouse.connection as connection, connection.cursor() as cursor:
+        cursor.execute(
+            """
+            select format('%%I.%%I', nspname, relname)
+            from pg_class
+            inner join pg_namespace on pg_namespace.oid = relnamespace
+            where
+                relkind in ('r', 'v')
+                and (nspname in (%s, %s) or (nspname = %s and starts_with(relname, 'signal_profile_')))
+                and not pg_has_role(relowner, 'usage')
+            order by 1
+            """,
+            (settings.source_schema, settings.intermediate_schema, settings.warehouse_schema),
+        )
+        if row := cursor.fetchone():
+            raise ConfigurationError(
+                f"user {connection.info.user!r} does not own {row[0]}, which a run replaces: "
+                "make it the owner, as deploy/roles.sql does"
+            )
     number = warehouse.connection.info.server_version
     return f"PostgreSQL {number // 10000}.{number % 10000}, UTF8, may be written to"
 

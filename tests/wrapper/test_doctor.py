@@ -157,6 +157,24 @@ def test_a_warehouse_that_only_reads(wrapper: Wrapper, whiteballoon: WhiteBalloo
     assert wrapper.succeed("show", "1").stdout.startswith("user 1 in g\n")
 
 
+def test_a_warehouse_of_somebody_elses_tables(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
+) -> None:
+    whiteballoon.group(1)
+    wrapper.snapshot("--all")
+    query(warehouse, "create role newcomer login")
+    for schema in ("signal_profiles", "signal_profiles_source", "signal_profiles_intermediate"):
+        query(warehouse, f"grant usage, create on schema {schema} to newcomer")
+    url = wrapper.environ["WAREHOUSE_URL"]
+    found = findings(wrapper, 2, WAREHOUSE_URL=url.replace("postgres@", "newcomer@"))
+    assert found["warehouse"] == (
+        "FIX: user 'newcomer' does not own signal_profiles.signal_profile_attachments, which a run replaces: "
+        "make it the owner, as deploy/roles.sql does"
+    )
+    assert findings(wrapper, 0)["warehouse"].startswith("ok: PostgreSQL 18.")
+    query(warehouse, "drop owned by newcomer; drop role newcomer")
+
+
 def test_a_warehouse_that_never_answers(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
     whiteballoon.group(1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
