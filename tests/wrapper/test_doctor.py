@@ -143,25 +143,14 @@ def test_a_clock_that_is_wrong(wrapper: Wrapper, whiteballoon: WhiteBalloon, war
     )
 
 
-def test_a_warehouse_that_only_reads(wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection) -> None:
-    """As a standby does; who only looks may."""
+def test_a_warehouse_that_may_not_be_written_to(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
+) -> None:
+    """Its tables are somebody else's, or it is read-only as a standby is, where who only looks may."""
     whiteballoon.group(1)
     whiteballoon.comment(1, "hello")
     wrapper.snapshot("--all")
-    database = query(warehouse, "select current_database()")[0][0]
-    query(warehouse, f'alter database "{database}" set default_transaction_read_only = on')
-    complaint = "the warehouse is read-only: it is a standby, or default_transaction_read_only is on for it"
-    assert findings(wrapper, 2)["warehouse"] == f"FIX: {complaint}"
-    refused = wrapper("snapshot", "--all")
-    assert (refused.code, refused.stderr) == (2, f"wrapper: {complaint}\n")
-    assert wrapper.succeed("show", "1").stdout.startswith("user 1 in g\n")
-
-
-def test_a_warehouse_of_somebody_elses_tables(
-    wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
-) -> None:
-    whiteballoon.group(1)
-    wrapper.snapshot("--all")
+    assert findings(wrapper, 0)["warehouse"].startswith("ok: PostgreSQL 18.")
     query(warehouse, "create role newcomer login")
     for schema in ("signal_profiles", "signal_profiles_source", "signal_profiles_intermediate"):
         query(warehouse, f"grant usage, create on schema {schema} to newcomer")
@@ -171,8 +160,15 @@ def test_a_warehouse_of_somebody_elses_tables(
         "FIX: user 'newcomer' does not own signal_profiles.signal_profile_attachments, which a run replaces: "
         "make it the owner, as deploy/roles.sql does"
     )
-    assert findings(wrapper, 0)["warehouse"].startswith("ok: PostgreSQL 18.")
     query(warehouse, "drop owned by newcomer; drop role newcomer")
+
+    database = query(warehouse, "select current_database()")[0][0]
+    query(warehouse, f'alter database "{database}" set default_transaction_read_only = on')
+    complaint = "the warehouse is read-only: it is a standby, or default_transaction_read_only is on for it"
+    assert findings(wrapper, 2)["warehouse"] == f"FIX: {complaint}"
+    refused = wrapper("snapshot", "--all")
+    assert (refused.code, refused.stderr) == (2, f"wrapper: {complaint}\n")
+    assert wrapper.succeed("show", "1").stdout.startswith("user 1 in g\n")
 
 
 def test_a_warehouse_that_never_answers(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:

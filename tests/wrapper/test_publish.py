@@ -1,5 +1,7 @@
 """Test, then publish: what a selection, a flag or a broken row may never do to the published table."""
 
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,6 +51,13 @@ def test_hashes_follow_the_published_rows_whatever_happened_to_them(
     rows = query(warehouse, keys.format("signal_profile_snapshots"))
     assert len(rows) == 2
     assert query(warehouse, keys.format("signal_profile_snapshot_hashes")) == rows
+    # Who looks before the hashes are stored again sees the snapshots all the same.
+    query(warehouse, "delete from signal_profiles.signal_profile_snapshot_hashes")
+    assert re.search(
+        r"^hash +not stored yet: the next run does it *$", wrapper.succeed("show", "1").stdout, re.MULTILINE
+    )
+    shown = json.loads(wrapper.succeed("show", "1", "--json").stdout)
+    assert [(card["snapshot_hash"], card["changed_at"]) for card in shown] == [(None, None)] * 2
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ from typing import Any
 
 import psycopg2
 import pytest
-from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from rich.cells import cell_len
 
 from tests.wrapper.conftest import HOSTILE_LABELS, LONG_LINK, WRAPPER, Wrapper, query
@@ -155,19 +154,6 @@ NOBODY = "has no published snapshot: give the id of a member, and to --group-slu
 def test_nobody_to_show_is_one_line(example: Wrapper, arguments: list[str], complaint: str) -> None:
     result = example("show", *arguments)
     assert (result.code, result.stdout, result.stderr) == (2, "", f"wrapper: {complaint}\n")
-
-
-def test_a_snapshot_has_a_card_before_its_hash_is_stored(
-    wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
-) -> None:
-    whiteballoon.group(1)
-    whiteballoon.comment(1, "hello")
-    wrapper.snapshot("--all")
-    query(warehouse, "delete from signal_profiles.signal_profile_snapshot_hashes")
-    card = wrapper.succeed("show", "1").stdout
-    assert re.search(r"^hash +not stored yet: the next run does it *$", card, re.MULTILINE)
-    (found,) = json.loads(wrapper.succeed("show", "1", "--json").stdout)
-    assert (found["snapshot_hash"], found["changed_at"]) == (None, None)
 
 
 def test_rich_stays_out_of_the_path_of_snapshot(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
