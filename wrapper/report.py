@@ -133,9 +133,6 @@ def write_report(warehouse: Warehouse, scope: Scope, path: Path, made_at: str) -
     be written.
     """
     found = read_report(warehouse, scope)
-    for slug in scope.group_slugs or ():
-        if slug not in found["known_slugs"]:
-            raise ConfigurationError(f"--group-slug {slug!r} has no published snapshot")
     page = render(found, scope, made_at).encode()
     try:
         if path.exists() and not path.is_file():
@@ -150,7 +147,7 @@ def write_report(warehouse: Warehouse, scope: Scope, path: Path, made_at: str) -
 def read_report(warehouse: Warehouse, scope: Scope) -> dict[str, Any]:
     """Return what the page shows, all of one moment.
 
-    Raises ConfigurationError where nothing is published yet.
+    Raises ConfigurationError where nothing is published yet, or nothing in a group of the scope.
     """
     with reading(warehouse) as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
 
@@ -158,8 +155,11 @@ def read_report(warehouse: Warehouse, scope: Scope) -> dict[str, Any]:
             cursor.execute(sql.SQL(query).format(**_names(warehouse.settings, scope)), scope.parameters())
             return [dict(row) for row in cursor]
 
+        known = {row["group_slug"] for row in rows(_SLUGS)}
+        for slug in scope.group_slugs or ():
+            if slug not in known:
+                raise ConfigurationError(f"--group-slug {slug!r} has no published snapshot")
         return {
-            "known_slugs": {row["group_slug"] for row in rows(_SLUGS)},
             "totals": rows(_TOTALS)[0],
             "sections": [{"section": section, "rows": rows(section.query + " limit {limit}")} for section in _SECTIONS],
             "recent": rows(_RECENT),

@@ -14,6 +14,7 @@ from wrapper.run_log import NAME, Entry
 
 # A night and a half: one run that was missed is noticed, one that took long is not.
 OVERDUE_AFTER = timedelta(hours=36)
+# isinstance() knows no list[str], and JSON has no difference between 1 and 1.0.
 _KINDS = {**typing.get_type_hints(Entry), "group_slugs": list | None, "duration_seconds": int | float | None}
 
 

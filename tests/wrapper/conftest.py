@@ -146,6 +146,10 @@ class Wrapper:
         entry: dict[str, Any] = json.loads(self.succeed("snapshot", "--json", *arguments, **environ).stdout)
         return entry
 
+    def export(self, *arguments: str) -> list[dict[str, Any]]:
+        """Return the lines of an export that must succeed."""
+        return [json.loads(line) for line in self.succeed("export", *arguments).stdout.splitlines()]
+
     def log(self) -> list[dict[str, Any]]:
         """Return the run log."""
         text = (self.cwd / "storage" / "signal_profile_snapshot.log").read_text()

@@ -37,7 +37,7 @@ def asked(example: Wrapper) -> Asked:
             cursor.execute((target / "compiled" / "signal_profiles" / "analyses" / f"{name}.sql").read_text())
             answers[name] = cursor.fetchall()
     connection.close()
-    snapshots = [json.loads(line)["snapshot"] for line in example.succeed("export").stdout.splitlines()]
+    snapshots = [line["snapshot"] for line in example.export()]
     manifest = json.loads((target / "manifest.json").read_text())
     return Asked(answers, snapshots, manifest, (target / "static_index.html").read_text())
 

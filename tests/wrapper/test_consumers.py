@@ -15,10 +15,6 @@ from wrapper.project import PROJECT_DIR
 FRESHNESS = "signal_profiles.signal_profile_highlight_freshness"
 
 
-def lines(wrapper: Wrapper, *arguments: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in wrapper.succeed("export", *arguments).stdout.splitlines()]
-
-
 def users(found: list[dict[str, Any]]) -> list[int]:
     return [line["snapshot"]["user_id"] for line in found]
 
@@ -53,7 +49,7 @@ def test_nothing_published_yet_is_one_line(wrapper: Wrapper, members: WhiteBallo
 
 def test_bios_live_through_the_runs(wrapper: Wrapper, members: WhiteBalloon, warehouse: Connection) -> None:
     wrapper.snapshot("--all")
-    exported = lines(wrapper)
+    exported = wrapper.export()
     assert users(exported) == [1, 2, 3, 4]
     assert exported[0]["analyses"] == [
         {
@@ -64,7 +60,7 @@ def test_bios_live_through_the_runs(wrapper: Wrapper, members: WhiteBalloon, war
     ]  # fmt: skip
     stored = query(warehouse, "select user_id, snapshot_hash from signal_profiles.signal_profile_snapshot_hashes")
     assert sorted(stored) == [(line["snapshot"]["user_id"], line["snapshot_hash"]) for line in exported]
-    assert users(lines(wrapper, "--user", "2", "--group-slug", "g")) == [2]
+    assert users(wrapper.export("--user", "2", "--group-slug", "g")) == [2]
 
     # Bios are written for three of them; one goes stale with the day, another when its member writes.
     for line in exported[:3]:
@@ -74,8 +70,8 @@ def test_bios_live_through_the_runs(wrapper: Wrapper, members: WhiteBalloon, war
     # Whichever group is run: the highlight store is published whole.
     between = query(warehouse, "select now()")[0][0].isoformat()
     assert wrapper.snapshot("--user", "2")["changed"] == 1
-    assert users(lines(wrapper, "--changed-since", between)) == [2]
-    assert users(lines(wrapper, "--stale")) == [1, 2, 4]
+    assert users(wrapper.export("--changed-since", between)) == [2]
+    assert users(wrapper.export("--stale")) == [1, 2, 4]
     found = json.loads(wrapper.succeed("freshness", "--json").stdout)
     assert found == {
         "counts": {"never-glazed": 1, "new-messages": 1, "stale-after": 1, "up-to-date": 1},
@@ -116,7 +112,7 @@ def test_a_file_of_analyses_with_few_columns_will_do(wrapper: Wrapper, members: 
         "insert into comment_llm_analyses values (1, 'food', null, null);"
     )
     wrapper.snapshot("--all")
-    assert [line["analyses"][:1] and line["analyses"][0]["resource_tags"] for line in lines(wrapper)] == [
+    assert [line["analyses"][:1] and line["analyses"][0]["resource_tags"] for line in wrapper.export()] == [
         ["food"], [], [], [],
     ]  # fmt: skip
 
@@ -124,7 +120,7 @@ def test_a_file_of_analyses_with_few_columns_will_do(wrapper: Wrapper, members: 
 def test_every_line_of_the_example_is_valid(example: Wrapper) -> None:
     schema = json.loads((PROJECT_DIR / "schemas" / "signal_profile_snapshot.schema.json").read_text())
     validator = jsonschema.Draft202012Validator(schema)
-    exported = lines(example)
+    exported = example.export()
     assert len(exported) > 80
     for line in exported:
         assert list(line) == ["snapshot", "snapshot_hash", "analyses"]
@@ -135,7 +131,7 @@ def test_every_line_of_the_example_is_valid(example: Wrapper) -> None:
 
 def test_the_flat_views_hold_what_the_snapshots_hold(example: Wrapper) -> None:
     connection = psycopg2.connect(example.environ["WAREHOUSE_URL"])
-    exported = [line["snapshot"] for line in lines(example)]
+    exported = [line["snapshot"] for line in example.export()]
 
     def rows(relation: str, columns: str) -> list[tuple[Any, ...]]:
         return sorted(query(connection, f"select user_id, group_slug, {columns} from signal_profiles.{relation}"))

@@ -44,7 +44,7 @@ def test_a_page_links_to_what_there_is(page: Path) -> None:
 
 
 def test_the_row_in_the_readme_is_the_first_of_the_example(example: Wrapper) -> None:
-    snapshot = json.loads(example.succeed("export").stdout.splitlines()[0])["snapshot"]
+    snapshot = example.export()[0]["snapshot"]
     section = (PROJECT_DIR / "README.md").read_text().partition("## What is in the table")[2]
     row = dict(re.findall(r"^\| `(\w+)` \| \w+ \| `([^`]+)`", section, re.MULTILINE))
     assert list(row) == list(snapshot)
@@ -97,7 +97,7 @@ def test_every_query_on_a_page_has_an_answer(example: Wrapper) -> None:
 
 
 def test_the_python_on_a_page_works(example: Wrapper) -> None:
-    line = json.loads(example.succeed("export").stdout.splitlines()[0])
+    line = example.export()[0]
     found = [block for page in PAGES for block in blocks(page, "python")]
     assert found
     for block in found:

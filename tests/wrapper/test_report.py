@@ -57,7 +57,7 @@ class Page(html.parser.HTMLParser):
             list(self.below.values())[-1][-1][-1] += data.strip()
 
     def rows(self, heading: str) -> Rows:
-        """The rows below a heading, without those that have headings themselves."""
+        """The rows below a heading, without that of the columns' names."""
         return [row for row in self.below[heading] if row]
 
 
@@ -69,8 +69,7 @@ def report(wrapper: Wrapper, name: str, *arguments: str) -> Page:
 
 def exported(wrapper: Wrapper, *arguments: str) -> list[dict[str, Any]]:
     """The snapshots that are published."""
-    lines = wrapper.succeed("export", *arguments).stdout.splitlines()
-    return [json.loads(line)["snapshot"] for line in lines]
+    return [line["snapshot"] for line in wrapper.export(*arguments)]
 
 
 def charted(rows: Iterable[tuple[str, str | None, int]]) -> Rows:

@@ -1,6 +1,5 @@
 """Whole rows, worked out by hand from docs/rules.md, of a database that the project did not write."""
 
-import json
 from typing import Any
 
 import pytest
@@ -118,7 +117,7 @@ def awkward_whiteballoon(wb: WhiteBalloon) -> list[dict[str, Any]]:
 
 
 def exported(wrapper: Wrapper) -> list[dict[str, Any]]:
-    return [json.loads(line)["snapshot"] for line in wrapper.succeed("export").stdout.splitlines()]
+    return [line["snapshot"] for line in wrapper.export()]
 
 
 def test_rows_are_what_the_rules_say(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:

@@ -42,11 +42,6 @@ def on_terminal(wrapper: Wrapper, *arguments: str, columns: int = 100) -> str:
     return written.decode().replace("\r\n", "\n")
 
 
-def exported(wrapper: Wrapper, *arguments: str) -> list[dict[str, Any]]:
-    """The lines of `export`."""
-    return [json.loads(line) for line in wrapper.succeed("export", *arguments).stdout.splitlines()]
-
-
 def descending(counts: dict[str, int]) -> list[tuple[str, int]]:
     """The largest first, then by name."""
     return sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
@@ -69,7 +64,7 @@ def test_a_card_in_a_pipe_is_plain_and_complete(example: Wrapper) -> None:
         hashes = "signal_profiles.signal_profile_snapshot_hashes"
         changed = dict(query(connection, f"select group_slug, {written} from {hashes} where user_id = 1"))
     cards = re.split(r"(?:^|\n\n)user 1 in ", output.removesuffix("\n\n"))[1:]
-    for card, line in zip(cards, exported(example, "--user", "1"), strict=True):
+    for card, line in zip(cards, example.export("--user", "1"), strict=True):
         snapshot = line["snapshot"]
         facts, *sections = card.split("\n\n")
         slug, *lines = facts.splitlines()
@@ -104,7 +99,7 @@ def test_a_card_in_a_pipe_is_plain_and_complete(example: Wrapper) -> None:
 def test_a_member_of_several_groups_has_a_card_in_each(example: Wrapper) -> None:
     found: list[dict[str, Any]] = json.loads(example.succeed("show", "4", "--json").stdout)
     assert [card["snapshot"]["group_slug"] for card in found] == ["harvardstcommons", "rides:north"]
-    for card, line in zip(found, exported(example, "--user", "4"), strict=True):
+    for card, line in zip(found, example.export("--user", "4"), strict=True):
         assert card.keys() == {"snapshot", "snapshot_hash", "changed_at", "bio", "domains"}
         assert (card["snapshot"], card["snapshot_hash"]) == (line["snapshot"], line["snapshot_hash"])
         assert list(card["domains"].items()) == descending(domains(card["snapshot"]))
