@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg2
 
-from wrapper import dbt_client, interrupts, output_files, published, statsd
+from wrapper import dbt_client, interrupts, metrics, output_files, published
 from wrapper.consumers import count_stale_highlights
 from wrapper.contract import check_version
 from wrapper.errors import BuildError, WrapperError
@@ -78,7 +78,7 @@ def run_snapshot(request: Request, listener: Listener) -> Entry:
     finally:
         entry.duration_seconds = round(time.monotonic() - started, 3)
         if settings is not None:
-            statsd.send(settings, entry, stale_highlights)
+            metrics.send(settings, entry, stale_highlights)
         listener.entry(entry)
         log.append(entry)
     return entry
