@@ -53,7 +53,7 @@ def run_snapshot(request: Request, listener: Listener) -> Entry:
         timestamp=datetime.now(UTC).isoformat(),
         run_id=uuid.uuid4().hex,
         dry_run=request.dry_run,
-        group_slugs=None if request.scope.group_slugs is None else list(request.scope.group_slugs),
+        **request.scope.parameters(),
         output_dir=None if request.output_dir is None else str(request.output_dir),
         version=importlib.metadata.version("signal-profile-snapshots"),
     )

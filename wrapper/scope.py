@@ -7,7 +7,7 @@ from typing import Any
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 
-from wrapper.errors import ConfigurationError
+from wrapper.errors import UnknownScopeError
 from wrapper.project import project_vars
 from wrapper.settings import Settings
 
@@ -46,7 +46,7 @@ class Scope:
 def holds_anything(cursor: Cursor, settings: Settings, scope: Scope, published: Sequence[sql.Identifier]) -> bool:
     """Tell whether the scope holds a membership, or a row in one of the `published` tables.
 
-    Raises ConfigurationError at a user or a slug that has neither.
+    Raises UnknownScopeError at a user or a slug that has neither.
     """
     known = sql.SQL(
         """
@@ -71,7 +71,7 @@ def holds_anything(cursor: Cursor, settings: Settings, scope: Scope, published: 
         found = {row[0] for row in cursor}
         for value in wanted or ():
             if value not in found:
-                raise ConfigurationError(f"{option} {value!r} has neither a membership nor a published snapshot")
+                raise UnknownScopeError(f"{option} {value!r} has neither a membership nor a published snapshot")
     cursor.execute(
         sql.SQL("select exists (select from ({}) as known where {})").format(known, scope.predicate), parameters
     )

@@ -22,7 +22,7 @@ def finished(status: str = "success", dry_run: bool = False) -> Entry:
     """The run-log entry of a run that has ended."""
     return Entry(
         timestamp="2026-01-31T04:00:00+00:00", run_id="1", dry_run=dry_run, status=status, group_slugs=None,
-        output_dir=None, version="0", generated=7, changed=2, duration_seconds=1.5,
+        user_ids=None, output_dir=None, version="0", generated=7, changed=2, duration_seconds=1.5,
     )  # fmt: skip
 
 
