@@ -353,8 +353,8 @@ def main() -> None:
         code = _fail(error.format_message(), ExitCode.USAGE)
     except WrapperError as error:
         code = _fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        code = _fail("interrupted", ExitCode.INTERRUPTED)
+    except KeyboardInterrupt as error:
+        code = _fail(str(error) or "interrupted", ExitCode.INTERRUPTED)
     except BrokenPipeError:
         # The reader has had enough, as `head` has.
         code = ExitCode.DONE

@@ -54,9 +54,7 @@ def write_files(directory: Path, snapshots: Iterable[SignalProfileSnapshot]) -> 
         except OSError as error:
             failures.append(f"{path.name}: {error.strerror}")
     if failures:
-        raise ConfigurationError(
-            f"the snapshots are published, but --output-dir lacks {len(failures)} of them, the first {failures[0]}"
-        )
+        raise ConfigurationError(f"--output-dir lacks {len(failures)} of them, the first {failures[0]}")
 
 
 def remove_stale_files(cursor: Cursor, directory: Path, published: sql.Identifier, scope: Scope) -> None:
@@ -83,9 +81,7 @@ def remove_stale_files(cursor: Cursor, directory: Path, published: sql.Identifie
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
-                raise ConfigurationError(
-                    f"the snapshots are published, but {path.name} in --output-dir cannot be deleted: {error.strerror}"
-                ) from error
+                raise ConfigurationError(f"{path.name} in --output-dir cannot be deleted: {error.strerror}") from error
 
 
 def _keys_of_files(directory: Path, scope: Scope) -> Iterator[tuple[int, str]]:

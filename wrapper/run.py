@@ -18,6 +18,7 @@ from wrapper.load import load, source_vars
 from wrapper.run_log import Entry, RunLog
 from wrapper.scope import Scope, holds_anything
 from wrapper.settings import Settings, read_settings, read_storage_dir
+from wrapper.so_far import telling
 from wrapper.warehouse import Warehouse, exists, first_line, open_warehouse
 
 
@@ -69,8 +70,8 @@ def run_snapshot(request: Request, listener: Listener) -> Entry:
     except WrapperError as error:
         entry.status, entry.error = error.status, str(error)
         raise
-    except KeyboardInterrupt:
-        entry.status, entry.error = "interrupted", "interrupted"
+    except KeyboardInterrupt as error:
+        entry.status, entry.error = "interrupted", str(error) or "interrupted"
         raise
     except BaseException as error:
         entry.status, entry.error = "failed", f"unexpected {type(error).__name__}"
@@ -94,32 +95,34 @@ def _run(settings: Settings, request: Request, entry: Entry, listener: Listener)
         if not request.dry_run:
             check_version(warehouse)
         load(warehouse, listener.line)
-        if _scope_holds_anything(warehouse, request.scope):
-            _build_and_hash(warehouse, request, entry, listener)
-            if not request.dry_run:
-                stale_highlights = count_stale_highlights(warehouse.connection, settings)
+        holds_anything = _scope_holds_anything(warehouse, request.scope)
+        if holds_anything:
+            dbt_client.build(settings, request.scope, source_vars(warehouse), request.dry_run, listener.progress)
         else:
             listener.line("nothing to do: the scope holds no membership and no published snapshot")
             entry.target_users = entry.attempted = entry.generated = entry.skipped = 0
             entry.changed = entry.unchanged = entry.removed = 0
             entry.snapshots_digest = published.EMPTY_DIGEST
-        if request.output_dir is not None and not request.dry_run:
-            _write_files(warehouse, request.scope, request.output_dir)
+        with telling(lambda: not request.dry_run):
+            if holds_anything:
+                _hash(warehouse, request, entry)
+                if not request.dry_run:
+                    stale_highlights = count_stale_highlights(warehouse.connection, settings)
+            if request.output_dir is not None and not request.dry_run:
+                _write_files(warehouse, request.scope, request.output_dir)
     return stale_highlights
 
 
-def _build_and_hash(warehouse: Warehouse, request: Request, entry: Entry, listener: Listener) -> None:
+def _hash(warehouse: Warehouse, request: Request, entry: Entry) -> None:
     settings, connection = warehouse.settings, warehouse.connection
-    dbt_client.build(settings, request.scope, source_vars(warehouse), request.dry_run, listener.progress)
-    so_far = "" if request.dry_run else "the snapshots are published, but "
     if not warehouse.holds_lock():
-        raise BuildError(f"{so_far}the lock was lost while dbt worked, so another run may have written: run again")
+        raise BuildError("the lock was lost while dbt worked, so another run may have written: run again")
     with connection, connection.cursor() as cursor:
         entry.target_users, entry.attempted = published.count_memberships(cursor, settings)
     try:
         outcome = published.store_hashes(connection, settings, request.scope, entry.run_id, request.dry_run)
     except psycopg2.Error as error:
-        raise BuildError(f"{so_far}their hashes could not be stored, run again: {first_line(error)}") from error
+        raise BuildError(f"their hashes could not be stored, run again: {first_line(error)}") from error
     entry.generated, entry.skipped = outcome.generated, entry.attempted - outcome.generated
     entry.changed, entry.unchanged, entry.removed = outcome.changed, outcome.unchanged, outcome.removed
     entry.snapshots_digest = outcome.snapshots_digest
