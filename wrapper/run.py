@@ -17,7 +17,7 @@ from wrapper.errors import BuildError, WrapperError
 from wrapper.load import load, source_vars
 from wrapper.run_log import Entry, RunLog
 from wrapper.scope import Scope, holds_anything
-from wrapper.settings import Settings, read_settings, read_storage_dir
+from wrapper.settings import Settings, read_disagreements, read_settings, read_storage_dir
 from wrapper.so_far import telling
 from wrapper.warehouse import Warehouse, exists, first_line, open_warehouse
 
@@ -62,6 +62,8 @@ def run_snapshot(request: Request, listener: Listener) -> Entry:
         # Once a run has ended, or failed, no interrupt can keep it from being logged as just that.
         with interrupts.let_in():
             settings = read_settings()
+            for disagreement in read_disagreements():
+                listener.line(f"warning: {disagreement}")
             if not settings.enabled and not request.dry_run:
                 entry.status = "disabled"
                 listener.line("PROFILE_SIGNAL_GLAZE is off, so nothing was done: set it to 1 to let runs publish")
