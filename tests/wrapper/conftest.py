@@ -182,27 +182,45 @@ def make_database(server: Server) -> Callable[[], str]:
 
 @pytest.fixture(scope="session")
 def parsed(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What dbt remembers of the project after a run: parsing it anew takes as long as the rest of a small run."""
+    """What dbt remembers of the project after a run, since parsing it again takes as long as the rest of a small run.
+
+    The run leaves the database `awkward`, in which the awkward WhiteBalloon is published, as a template for others.
+    """
+    from tests.wrapper.test_rows import awkward_whiteballoon
+
     folder = tmp_path_factory.mktemp("parsed")
-    WhiteBalloon(folder / "data").group(1)
-    with server.temporary_database("warehouse") as url:
-        Wrapper(folder, {"WAREHOUSE_URL": url, "PROFILE_SIGNAL_GLAZE": "on"}).snapshot("--all")
+    awkward_whiteballoon(WhiteBalloon(folder / "data"))
+    Wrapper(folder, {"WAREHOUSE_URL": server.create_database("warehouse"), "PROFILE_SIGNAL_GLAZE": "on"}).snapshot(
+        "--all"
+    )
+    server.execute("alter database warehouse rename to awkward")
     [remembered] = folder.glob("storage/dbt/*/snapshot/partial_parse.msgpack")
     return remembered
 
 
 @pytest.fixture
-def wrapper(tmp_path: Path, server: Server, parsed: Path) -> Iterator[Wrapper]:
+def wrapper(tmp_path: Path, server: Server, parsed: Path, request: pytest.FixtureRequest) -> Iterator[Wrapper]:
     """The wrapper, switched on, with an empty warehouse and nothing else set, as if it had run there before.
 
-    The warehouse has the same name for every test, since dbt parses anew for another one.
+    The warehouse has the same name for every test, since dbt parses again for another one. Together with the fixture
+    `awkward` it is not empty.
     """
     storage = tmp_path / "storage"
     target = storage / parsed.relative_to(parsed.parents[3]).parent
     target.mkdir(mode=0o700, parents=True)
     shutil.copy(parsed, target)
-    with server.temporary_database("warehouse") as url:
+    template = "template awkward" if "awkward" in request.fixturenames else ""
+    with server.temporary_database("warehouse", template) as url:
         yield Wrapper(tmp_path, {"WAREHOUSE_URL": url, "PROFILE_SIGNAL_GLAZE": "on"})
+
+
+@pytest.fixture
+def awkward(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> WhiteBalloon:
+    """The awkward WhiteBalloon, whose snapshots are published in the wrapper's warehouse already."""
+    from tests.wrapper.test_rows import awkward_whiteballoon
+
+    awkward_whiteballoon(whiteballoon)
+    return whiteballoon
 
 
 @pytest.fixture
