@@ -5,18 +5,18 @@
 
 {#- Whether `body` may have a closing reactions line: a plain filter, which costs a fraction of taking lines apart. -#}
 {%- macro may_hold_reactions(body) -%}
-    {{ body }} like '%(Reactions: %'
+    {{ body }} like {{ text_literal('%' ~ var('body_markers')['reactions'] ~ '%') }}
 {%- endmacro -%}
 
 {#- Whether `body` may have a closing attachments line. -#}
 {%- macro may_hold_attachments(body) -%}
-    {{ body }} like '%[attachments: %'
+    {{ body }} like {{ text_literal('%' ~ var('body_markers')['attachments'] ~ '%') }}
 {%- endmacro -%}
 
 {#- What stands in the closing reactions line of `body` after `(Reactions: `; null where there is no such line. -#}
 {%- macro closing_reactions(body) -%}
     {%- set last_line = _line_from_end(body, 1) -%}
-    case when {{ _is_reactions_line(last_line) }} then left(substr({{ last_line }}, 13), -1) end
+    case when {{ _is_reactions_line(last_line) }} then left(substr({{ last_line }}, {{ var('body_markers')['reactions'] | length + 1 }}), -1) end
 {%- endmacro -%}
 
 {#- What stands in the closing attachments line of `body` after `[attachments: `; null where there is no such line. -#}
@@ -34,9 +34,10 @@
 {%- endmacro -%}
 
 {%- macro _is_reactions_line(line) -%}
-    {{ line }} like '(Reactions: _%)'
+    {{ line }} like {{ text_literal(var('body_markers')['reactions'] ~ '_%)') }}
 {%- endmacro -%}
 
 {%- macro _inside_attachments_line(line) -%}
-    case when {{ line }} like '[attachments: _%]' then left(substr({{ line }}, 15), -1) end
+    {%- set marker = var('body_markers')['attachments'] -%}
+    case when {{ line }} like {{ text_literal(marker ~ '_%]') }} then left(substr({{ line }}, {{ marker | length + 1 }}), -1) end
 {%- endmacro -%}

@@ -1,6 +1,6 @@
 {#- Whether `body` may hold a link: a plain filter, since most bodies hold none and a regular expression costs more. -#}
 {%- macro may_hold_links(body) -%}
-    {{ body }} like '%://%'
+    {{ body }} like {{ text_literal('%' ~ var('body_markers')['links'] ~ '%') }}
 {%- endmacro -%}
 
 {#-

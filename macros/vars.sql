@@ -18,6 +18,7 @@
         'highlights_schema': _is_schema,
         'analyses_schema': _is_schema,
         'membership_key_prefix': _is_name,
+        'body_markers': _is_markers,
     } -%}
     {%- for name in invocation_args_dict.get('vars') or {} -%}
         {%- if name not in checks -%}
@@ -69,6 +70,13 @@
 {%- macro _is_name(value) -%}
     {%- if value is not string or value == "" or "\x00" in value -%}
         {{ return("a text that is not empty and holds no NUL") }}
+    {%- endif -%}
+{%- endmacro -%}
+
+{%- macro _is_markers(value) -%}
+    {%- if value is not mapping or value | sort != ['attachments', 'links', 'reactions']
+        or _is_list_of_names(value.values() | list) or "%" in (value.values() | join) or "_" in (value.values() | join) -%}
+        {{ return("a mapping of links, reactions and attachments to texts, none of them empty or with % or _ in it") }}
     {%- endif -%}
 {%- endmacro -%}
 

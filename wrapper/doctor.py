@@ -20,7 +20,7 @@ from wrapper.settings import Settings, read_origins, read_settings, read_storage
 from wrapper.status import read_status
 from wrapper.warehouse import Warehouse, open_warehouse
 
-# Beside twice the size of WhiteBalloon's files, for the embedded warehouse.
+# Beside what WhiteBalloon's files need.
 _LEAST_FREE_BYTES = 2**30
 _MOST_CLOCK_SECONDS = 60
 Check = tuple[str, Callable[[], str]]
@@ -147,7 +147,9 @@ def _analyses(settings: Settings) -> str:
 
 def _disk(settings: Settings) -> str:
     files = [path for path in (settings.sqlite_path, settings.analyses_path) if path is not None and path.exists()]
-    needed = _LEAST_FREE_BYTES + (2 * sum(path.stat().st_size for path in files) if settings.warehouse is None else 0)
+    sizes = [path.stat().st_size for path in files]
+    # A load copies one file after the other; the embedded warehouse holds what both contain.
+    needed = _LEAST_FREE_BYTES + max(sizes, default=0) + (2 * sum(sizes) if settings.warehouse is None else 0)
     free = shutil.disk_usage(_existing(settings.storage_dir)).free
     if free < needed:
         raise ConfigurationError(

@@ -1,7 +1,7 @@
 """Copying WhiteBalloon's SQLite tables into the warehouse: all of them in one transaction, or none."""
 
+import hashlib
 import io
-import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,24 +9,26 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 
+from wrapper.copy_lines import CopyLines
 from wrapper.errors import ConfigurationError
 from wrapper.project import SourceTable, source_tables
 from wrapper.settings import Settings
-from wrapper.sqlite_source import SqliteSource, open_sqlite
+from wrapper.sqlite_source import SqliteSource, copy_sqlite, open_sqlite
 from wrapper.warehouse import Warehouse, exists, first_line
 
 DATABASE_SETTING, ANALYSES_SETTING = "DATABASE_URL", "COMMENT_INSIGHTS_DB"
 _ANALYSES_SOURCE = "whiteballoon_analyses"
-_ROWS_PER_CHUNK = 500
 
 
-def load(warehouse: Warehouse, report: Callable[[str], None]) -> None:
-    """Copy WhiteBalloon's SQLite tables into the source schema; where it is on Postgres, only its analyses.
+def load(warehouse: Warehouse, report: Callable[[str], None]) -> dict[str, str]:
+    """Copy WhiteBalloon's SQLite tables into the source schema, or only its analyses if it is on Postgres.
 
-    `report` takes a warning for each absent optional table, and for each table with replaced characters.
-    Raises ConfigurationError, with the source schema as it was, where a file, a table or a value is not usable.
+    Returns a digest of each table's content, by its name. `report` takes a warning for each absent optional table, and
+    for each table with replaced characters.
+    Raises ConfigurationError, with the source schema as it was, if a file, a table or a value is not usable.
     """
     settings = warehouse.settings
+    digests: dict[str, str] = {}
     tables = source_tables()
     own = [table for table in tables if table.source != _ANALYSES_SOURCE]
     analyses = [table for table in tables if table.source == _ANALYSES_SOURCE]
@@ -35,21 +37,22 @@ def load(warehouse: Warehouse, report: Callable[[str], None]) -> None:
             # A transaction of its own: WhiteBalloon's migrations need not wait until its analyses are loaded.
             with warehouse.connection as connection, connection.cursor() as cursor:
                 _create_schema(cursor, settings.source_schema)
-                _check_in_place(cursor, settings, own, report)
+                _check_in_place(cursor, settings, own, report, digests)
         with warehouse.connection as connection, connection.cursor() as cursor:
             _create_schema(cursor, settings.source_schema)
             if settings.sqlite_path is not None:
-                with open_sqlite(DATABASE_SETTING, settings.sqlite_path) as source:
-                    _copy_tables(cursor, settings, source, own, report)
+                with copy_sqlite(DATABASE_SETTING, settings.sqlite_path, settings.storage_dir) as source:
+                    _copy_tables(cursor, settings, source, own, report, digests)
             if has_analyses(settings):
-                with open_sqlite(ANALYSES_SETTING, settings.analyses_path) as source:
-                    _copy_tables(cursor, settings, source, analyses, report)
+                with copy_sqlite(ANALYSES_SETTING, settings.analyses_path, settings.storage_dir) as source:
+                    _copy_tables(cursor, settings, source, analyses, report, digests)
             else:
                 report(f"warning: COMMENT_INSIGHTS_DB: there is no file {settings.analyses_path}, so there are no tags")
                 for table in analyses:
-                    _replace(cursor, settings, table, iter(()))
+                    digests[table.name] = _replace(cursor, settings, table, iter(()))
     except psycopg2.Error as error:
         raise ConfigurationError(f"the warehouse refused the load: {first_line(error)}") from error
+    return digests
 
 
 def source_vars(warehouse: Warehouse) -> dict[str, str]:
@@ -117,12 +120,16 @@ def _create_schema(cursor: Cursor, schema: str) -> None:
 
 
 def _check_in_place(
-    cursor: Cursor, settings: Settings, tables: list[SourceTable], report: Callable[[str], None]
+    cursor: Cursor,
+    settings: Settings,
+    tables: list[SourceTable],
+    report: Callable[[str], None],
+    digests: dict[str, str],
 ) -> None:
     for table in tables:
         if not _is_in_place(cursor, settings, table):
             report(f"warning: WB_SCHEMA: there is no table {settings.wb_schema}.{table.name}, which is taken as empty")
-            _replace(cursor, settings, table, iter(()))
+            digests[table.name] = _replace(cursor, settings, table, iter(()))
 
 
 def _is_in_place(cursor: Cursor, settings: Settings, table: SourceTable) -> bool:
@@ -154,31 +161,33 @@ def _copy_tables(
     source: SqliteSource,
     tables: list[SourceTable],
     report: Callable[[str], None],
+    digests: dict[str, str],
 ) -> None:
     for table in tables:
-        lines: Iterator[str] = iter(())
-        replaced_before = source.replaced
+        chunks: Iterator[bytes] = iter(())
+        lines = None
         if source.has_table(table):
-            lines = source.copy_lines(table)
+            lines = CopyLines(source, table)
+            chunks = lines.chunks()
         elif table.optional:
             report(f"warning: {source.setting}: {source.path} has no table {table.name}, which is taken as empty")
         else:
             raise _without_table(source, table)
         try:
-            _replace(cursor, settings, table, lines)
+            digests[table.name] = _replace(cursor, settings, table, chunks)
         except psycopg2.errors.UniqueViolation as error:
             raise ConfigurationError(
                 f"{source.setting}: {source.path}: table {table.name} has two rows with one {table.key}"
             ) from error
-        if replaced := source.replaced - replaced_before:
+        if lines is not None and lines.replaced:
             report(
-                f"warning: {source.setting}: {source.path}: table {table.name}: {replaced} values held NUL or invalid "
-                "UTF-8, replaced by U+FFFD"
+                f"warning: {source.setting}: {source.path}: table {table.name}: {lines.replaced} values held NUL or "
+                "invalid UTF-8, replaced by U+FFFD"
             )
 
 
-def _replace(cursor: Cursor, settings: Settings, table: SourceTable, lines: Iterator[str]) -> None:
-    """Fill a fresh table with lines of COPY's text form and put it in the old one's place."""
+def _replace(cursor: Cursor, settings: Settings, table: SourceTable, chunks: Iterator[bytes]) -> str:
+    """Fill a fresh table with lines of COPY's text form, put it in the old one's place, and return their digest."""
     final = sql.Identifier(settings.source_schema, table.name)
     fresh = sql.Identifier(settings.source_schema, f"{table.name}__fresh")
     columns = sql.SQL(", ").join(
@@ -186,9 +195,9 @@ def _replace(cursor: Cursor, settings: Settings, table: SourceTable, lines: Iter
         for column in table.columns
     )
     cursor.execute(sql.SQL("create table {} ({})").format(fresh, columns))
-    stream = _Stream(lines)
+    stream = _Stream(chunks)
     try:
-        cursor.copy_expert(sql.SQL("copy {} from stdin").format(fresh), stream)
+        cursor.copy_expert(sql.SQL("copy {} from stdin with (freeze)").format(fresh), stream)
     except psycopg2.Error:
         if stream.error is not None:
             raise stream.error from None
@@ -197,20 +206,24 @@ def _replace(cursor: Cursor, settings: Settings, table: SourceTable, lines: Iter
     cursor.execute(sql.SQL("drop table if exists {}").format(final))
     cursor.execute(sql.SQL("alter table {} rename to {}").format(fresh, sql.Identifier(table.name)))
     cursor.execute(sql.SQL("analyze {}").format(final))
+    return stream.digest.hexdigest()
 
 
 class _Stream(io.RawIOBase):
-    """Lines as the file that COPY reads, some rows at a time."""
+    """Chunks of lines as the file that COPY reads."""
 
-    def __init__(self, lines: Iterator[str]) -> None:
+    def __init__(self, chunks: Iterator[bytes]) -> None:
         super().__init__()
-        self._lines = lines
+        self._chunks = chunks
+        self.digest = hashlib.blake2b(digest_size=32)
         # psycopg2 turns whatever read() raises into an error of its own.
         self.error: BaseException | None = None
 
     def read(self, _size: int = -1, /) -> bytes:
         try:
-            return "".join(itertools.islice(self._lines, _ROWS_PER_CHUNK)).encode()
+            chunk = next(self._chunks, b"")
         except BaseException as error:
             self.error = error
             raise
+        self.digest.update(chunk)
+        return chunk

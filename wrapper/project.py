@@ -24,12 +24,17 @@ PROFILES_DIR = PROJECT_DIR / "profiles"
 
 @dataclasses.dataclass(frozen=True)
 class SourceColumn:
-    """One column of a source table; `parsed_from` names the text column whose JSON array it holds."""
+    """One column of a source table.
+
+    `parsed_from` names the text column whose JSON array it holds. Of a column with `only_with_markers`, texts without
+    any of the markers stay in WhiteBalloon.
+    """
 
     name: str
     data_type: str
     nullable: bool
     optional: bool
+    only_with_markers: bool
     parsed_from: str | None
 
 
@@ -46,6 +51,11 @@ class SourceTable:
     def key(self) -> str:
         """The key column, which is the first."""
         return self.columns[0].name
+
+    @property
+    def stored(self) -> list[SourceColumn]:
+        """The columns that WhiteBalloon has."""
+        return [column for column in self.columns if column.parsed_from is None]
 
 
 def _read(relative_path: str) -> dict[str, Any]:
@@ -84,6 +94,7 @@ def source_tables() -> tuple[SourceTable, ...]:
                     data_type=column["data_type"],
                     nullable=_meta(column).get("nullable", False),
                     optional=_meta(column).get("optional", False),
+                    only_with_markers=_meta(column).get("only_with_markers", False),
                     parsed_from=_meta(column).get("parsed_from"),
                 )
                 for column in table["columns"]

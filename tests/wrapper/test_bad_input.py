@@ -103,19 +103,19 @@ def test_a_slug_that_is_no_utf8(wrapper: Wrapper, whiteballoon: WhiteBalloon) ->
 
 def test_a_foreign_file_and_a_foreign_database(wrapper: Wrapper, whiteballoon: WhiteBalloon, tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("not a database at all, " * 100)
-    assert one_line(wrapper, DATABASE_URL="sqlite:///text.db") == "DATABASE_URL: text.db: this is no SQLite database"
+    assert one_line(wrapper, DATABASE_URL="sqlite:///text.db") == "DATABASE_URL: text.db: this is not a SQLite database"
     sqlite3.connect(tmp_path / "other.db").execute("create table t (x)")
     line = one_line(wrapper, DATABASE_URL="sqlite:///other.db")
     assert line == "DATABASE_URL: other.db has no table user_attributes: is it a WhiteBalloon database?"
     sqlite3.connect(tmp_path / "half.db").execute("create table user_attributes (id, user_id)")
     line = one_line(wrapper, DATABASE_URL="sqlite:///half.db")
     assert line == ("DATABASE_URL: half.db: table user_attributes has no column key: is it a WhiteBalloon database?")
-    assert one_line(wrapper, DATABASE_URL="sqlite:///data") == "DATABASE_URL: data is no file"
+    assert one_line(wrapper, DATABASE_URL="sqlite:///data") == "DATABASE_URL: data is not a file"
     long = "x" * 300
     line = one_line(wrapper, DATABASE_URL=f"sqlite:///{long}")
     assert line == f"DATABASE_URL: {long} cannot be read: File name too long"
     line = one_line(wrapper, COMMENT_INSIGHTS_DB="text.db")
-    assert line == "COMMENT_INSIGHTS_DB: text.db: this is no SQLite database"
+    assert line == "COMMENT_INSIGHTS_DB: text.db: this is not a SQLite database"
 
 
 def test_a_warehouse_that_cannot_be_used(wrapper: Wrapper, server: Server, whiteballoon: WhiteBalloon) -> None:

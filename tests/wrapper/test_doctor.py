@@ -57,7 +57,7 @@ def test_all_is_well(wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Co
         ),
         ({"DATABASE_URL": "sqlite:///nope.db"}, "WhiteBalloon", "DATABASE_URL: there is no file nope.db"),
         ({"DATABASE_URL": "sqlite:///data/comment_llm_insights.db"}, "WhiteBalloon", "has no table user_attributes"),
-        ({"COMMENT_INSIGHTS_DB": "data"}, "analyses", "COMMENT_INSIGHTS_DB: data is no file"),
+        ({"COMMENT_INSIGHTS_DB": "data"}, "analyses", "COMMENT_INSIGHTS_DB: data is not a file"),
         ({"COMMENT_INSIGHTS_DB": "data/app.db/x"}, "analyses", "data/app.db/x cannot be read: Not a directory"),
         ({"STATSD_HOST": "nowhere.invalid"}, "metrics", "STATSD_HOST 'nowhere.invalid' cannot be resolved"),
         ({"STATSD_HOST": "a..b"}, "metrics", "STATSD_HOST 'a..b' cannot be resolved"),

@@ -14,29 +14,42 @@ from tests.wrapper.conftest import WRAPPER, Wrapper, query
 from tests.wrapper.test_bad_input import one_line
 from tests.wrapper.whiteballoon import WhiteBalloon
 
+# Without one a body stays in WhiteBalloon.
+MARKER = "https://"
+
 
 def bodies(warehouse: Connection) -> list[str]:
     return [row[0] for row in query(warehouse, "select body from signal_profiles_source.request_comments order by id")]
 
 
-@pytest.mark.parametrize(
-    "body",
-    ["", "a\tb\nc\rd\\e", "\\N", "\\.", 'it\'s "quoted", {{ 1 }} %s', "é漢字😀", "\ufffd", "\x01\x7f", "x" * 1_000_000],
-)
-def test_a_body_arrives_as_it_was(
-    wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection, body: str
-) -> None:
-    whiteballoon.comment(1, body)
+def test_bodies_arrive_as_they_were(wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection) -> None:
+    marked = [
+        f"{MARKER}{text}"
+        for text in ("", "a\tb\nc\rd\\e", "\\N", "\\.", 'it\'s "quoted", {{ 1 }} %s', "é漢字😀", "\ufffd", "\x01\x7f")
+    ]
+    large = [f"{MARKER}{'x' * 3_000_000}", f"{MARKER}end"]
+    for body in marked + large:
+        whiteballoon.comment(1, body)
     result = wrapper.succeed("load")
-    assert bodies(warehouse) == [body]
+    assert bodies(warehouse) == marked + large
     assert "warning" not in result.stderr
+
+
+def test_a_body_without_a_marker_stays_in_whiteballoon(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
+) -> None:
+    marked = ["https://example.org", "(Reactions: B 😂)", "[attachments: a.png]", "x (Reactions: y"]
+    for body in [*marked, "a secret", "(reactions: B 😂)", "[attachments:a.png]", "https:/example.org", ""]:
+        whiteballoon.comment(1, body)
+    wrapper.succeed("load")
+    assert bodies(warehouse) == [*marked, "", "", "", "", ""]
 
 
 def test_what_postgres_cannot_hold_is_replaced_and_counted(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
 ) -> None:
     whiteballoon.execute("insert into help_requests (id, title) values (1, cast(x'47ff' as text))")
-    for raw in (b"a\0b\0", b"caf\xe9", b"\xed\xa0\x80", "fine \ufffd".encode()):
+    for raw in (b"://a\0b\0", b"://caf\xe9", b"://\xed\xa0\x80", "://fine \ufffd".encode(), b"not sent \xff"):
         whiteballoon.execute(
             "insert into request_comments (help_request_id, user_id, body, created_at) "
             "values (1, 1, cast(? as text), '2024-01-01 00:00:00')",
@@ -44,7 +57,7 @@ def test_what_postgres_cannot_hold_is_replaced_and_counted(
         )
     whiteballoon.comment(1, "x", tags=['["a\0"]', None, "\0"])
     result = wrapper.succeed("load")
-    assert bodies(warehouse)[:4] == ["a\ufffdb\ufffd", "caf\ufffd", "\ufffd\ufffd\ufffd", "fine \ufffd"]
+    assert bodies(warehouse)[:4] == ["://a\ufffdb\ufffd", "://caf\ufffd", "://\ufffd\ufffd\ufffd", "://fine \ufffd"]
     assert query(warehouse, "select title from signal_profiles_source.help_requests") == [("G\ufffd",)]
     tags = "select resource_tags, resource_tags_json, tags, tags_json from signal_profiles_source.comment_llm_analyses"
     assert query(warehouse, tags) == [('["a\ufffd"]', ["a\ufffd"], "\ufffd", None)]
@@ -57,53 +70,63 @@ def test_what_postgres_cannot_hold_is_replaced_and_counted(
     ]
 
 
-@pytest.mark.parametrize(
-    ("text", "labels"),
-    [
-        ('["a", " b "]', ["a", " b "]),
-        (' \t\r\n["a"]\n', ["a"]),
-        ('["\\u0000", "\\ud800", "\\ud83d\\ude00", "\\udc00\\ud800"]', ["\ufffd", "\ufffd", "😀", "\ufffd\ufffd"]),
-        ('["a", 1, 1.5, true, null, {"b": ["c"]}]', ["a", None, None, None, None, None]),
-        (f'["a", {"9" * 5000}, 1e999999]', ["a", None, None]),
-        ("[]", []),
-        ("[" * 100_000 + "]" * 100_000, []),
-        (f'["a", {"[" * 499}{"]" * 499}]', ["a", None]),
-        (f'["a", {"[" * 500}{"]" * 500}]', []),
-        (json.dumps(["[" * 1000]), ["[" * 1000]),
-        ('["' + "[" * 1000, None),
-        ("[" * 501 + '"' + '\\"' * 500_000, []),
-        ('["a",]', None),
-        ("['a']", None),
-        ("[NaN]", None),
-        ('["a"] b', None),
-        ('["a\nb"]', None),
-        ('\x0b["a"]', None),
-        ('\ufeff["a"]', None),
-        ('{"a": "b"}', None),
-        ('"a"', None),
-        ("", None),
-    ],
-)
-def test_a_tag_column_is_an_array_where_its_text_is_one(
-    wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection, text: str, labels: list[str | None] | None
+TAGS: list[tuple[str, list[str | None] | None]] = [
+    ('["a", " b "]', ["a", " b "]),
+    (' \t\r\n["a"]\n', ["a"]),
+    ('["\\u0000", "\\ud800", "\\ud83d\\ude00", "\\udc00\\ud800"]', ["\ufffd", "\ufffd", "😀", "\ufffd\ufffd"]),
+    ('["a", 1, 1.5, true, null, {"b": ["c"]}]', ["a", None, None, None, None, None]),
+    (f'["a", {"9" * 5000}, 1e999999]', ["a", None, None]),
+    ("[]", []),
+    ("[" * 100_000 + "]" * 100_000, []),
+    (f'["a", {"[" * 499}{"]" * 499}]', ["a", None]),
+    (f'["a", {"[" * 500}{"]" * 500}]', []),
+    (json.dumps(["[" * 1000]), ["[" * 1000]),
+    ('["' + "[" * 1000, None),
+    ("[" * 501 + '"' + '\\"' * 500_000, []),
+    ('["a",]', None),
+    ("['a']", None),
+    ("[NaN]", None),
+    ('["a"] b', None),
+    ('["a\nb"]', None),
+    ('\x0b["a"]', None),
+    ('\ufeff["a"]', None),
+    ('{"a": "b"}', None),
+    ('"a"', None),
+    ("", None),
+]
+
+
+def test_a_tag_column_is_an_array_if_its_text_is_one(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
 ) -> None:
-    whiteballoon.comment(1, "x", tags=[None, text, None])
+    for text, _ in TAGS:
+        whiteballoon.comment(1, "x", tags=[None, text, None])
     wrapper.succeed("load")
-    select = "select request_tags, request_tags_json from signal_profiles_source.comment_llm_analyses"
-    assert query(warehouse, select) == [(text, labels)]
+    select = (
+        "select request_tags, request_tags_json from signal_profiles_source.comment_llm_analyses order by comment_id"
+    )
+    assert query(warehouse, select) == TAGS
 
 
 @pytest.mark.parametrize(
     ("table", "column", "value", "complaint"),
     [
-        ("request_comments", "created_at", "yesterday", "is no timestamp like 2024-03-18 12:00:00"),
-        ("request_comments", "created_at", "2024-02-30 00:00:00", "is no timestamp of the calendar"),
-        ("request_comments", "created_at", "2024-03-18 12:00:00+02:00", "is no timestamp like 2024-03-18 12:00:00"),
-        ("request_comments", "created_at", 1710763200, "is no timestamp like 2024-03-18 12:00:00"),
-        ("request_comments", "deleted_at", "", "is no timestamp like 2024-03-18 12:00:00"),
-        ("request_comments", "user_id", "ana", "is no whole number"),
-        ("request_comments", "user_id", 1.5, "is no whole number"),
-        ("request_comments", "body", b"blob", "is no text"),
+        ("request_comments", "created_at", "yesterday", "is not a timestamp like 2024-03-18 12:00:00"),
+        ("request_comments", "created_at", "2024-02-30 00:00:00", "is not a timestamp that exists"),
+        ("request_comments", "created_at", "2024-03-18 12:00:00+02:00", "is not a timestamp like 2024-03-18 12:00:00"),
+        ("request_comments", "created_at", "2024-03-18 24:00:00", "is not a timestamp that exists"),
+        ("request_comments", "created_at", "0000-03-18 12:00:00", "is not a timestamp that exists"),
+        (
+            "request_comments",
+            "created_at",
+            "2024-03-18 12:00:00.1234567",
+            "is not a timestamp like 2024-03-18 12:00:00",
+        ),
+        ("request_comments", "created_at", 1710763200, "is not a timestamp like 2024-03-18 12:00:00"),
+        ("request_comments", "deleted_at", "", "is not a timestamp like 2024-03-18 12:00:00"),
+        ("request_comments", "user_id", "ana", "is not an integer"),
+        ("request_comments", "user_id", 1.5, "is not an integer"),
+        ("request_comments", "body", b"blob", "is not text"),
         ("user_profile_highlights", "is_stale", 2, "is neither 0 nor 1"),
     ],
 )
@@ -116,17 +139,17 @@ def test_a_value_that_cannot_be_what_its_column_says_is_named_and_changes_nothin
     value: object,
     complaint: str,
 ) -> None:
-    whiteballoon.comment(1, "before")
+    whiteballoon.comment(1, f"{MARKER}before")
     whiteballoon.execute("insert into user_profile_highlights (user_id, is_stale, manual_override) values (1, 0, 0)")
     wrapper.succeed("load")
-    whiteballoon.execute("update request_comments set body = 'after'")
+    whiteballoon.execute("update request_comments set body = 'https://after'")
     whiteballoon.execute(f"update {table} set {column} = ?", value)
     key = "user_id" if table == "user_profile_highlights" else "id"
     assert one_line(wrapper, "load") == (
         f"DATABASE_URL: data/app.db: table {table}, row {key} 1, column {column}: the value {complaint}; "
         "correct it in WhiteBalloon"
     )
-    assert bodies(warehouse) == ["before"]
+    assert bodies(warehouse) == [f"{MARKER}before"]
 
 
 def test_a_missing_value_and_a_key_used_twice_are_named(wrapper: Wrapper, tmp_path: Path) -> None:
@@ -234,8 +257,8 @@ def test_a_wal_file_in_a_directory_one_may_not_write_to(
         path.parent.chmod(0o755)
     assert done.returncode == 2
     assert done.stderr == (
-        "wrapper: COMMENT_INSIGHTS_DB: locked/analyses.db: it is in WAL mode, which to read takes write permission on "
-        f"{path.parent}: run as WhiteBalloon's user, or grant it\n"
+        "wrapper: COMMENT_INSIGHTS_DB: locked/analyses.db: the database is in WAL mode, and reading it requires write "
+        f"permission on {path.parent}: run as WhiteBalloon's user, or grant it\n"
     )
 
 

@@ -1,0 +1,160 @@
+"""A SQLite table as the lines of Postgres's COPY, which SQLite itself makes; Python only joins them."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from wrapper.errors import ConfigurationError
+from wrapper.project import SourceColumn, SourceTable, project_vars
+from wrapper.sqlite_source import SqliteSource
+from wrapper.tags import json_array
+
+# So much is in memory at a time, or one row if that is larger.
+_CHUNK_BYTES = 2**20
+_REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
+_SEPARATOR = " || char(9) || "
+_NULL = r"'\N'"
+# The escapes of COPY, the backslash's first, since the others bring one.
+_ESCAPES = (("'\\'", r"'\\'"), ("char(9)", r"'\t'"), ("char(10)", r"'\n'"), ("char(13)", r"'\r'"))
+_MOMENT = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9][ T][0-9][0-9]:[0-9][0-9]:[0-9][0-9]"
+_COMPLAINTS = {
+    "bigint": "is not an integer",
+    "boolean": "is neither 0 nor 1",
+    "text": "is not text",
+    "timestamp": "is not a timestamp like 2024-03-18 12:00:00",
+}
+
+
+class CopyLines:
+    """The rows of a table in the text form of COPY; `replaced` counts the values that held NUL or invalid UTF-8."""
+
+    def __init__(self, source: SqliteSource, table: SourceTable) -> None:
+        self.replaced = 0
+        self._source = source
+        self._table = table
+        present = source.columns(table)
+        self._fields = {column.name: _field(column, column.name in present) for column in table.stored}
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the lines, about a MiB at a time.
+
+        Raises ConfigurationError, naming file, table, row and column, at a value that does not fit its column.
+        """
+        lines: list[bytes] = []
+        size = 0
+        query = f'select {_SEPARATOR.join(self._fields.values())} from "{self._table.name}"'  # noqa: S608 - our own names
+        for (line,) in self._source.connection.execute(query):
+            if line is None:
+                raise self._unfit()
+            lines.append(line)
+            size += len(line)
+            if size >= _CHUNK_BYTES:
+                yield self._chunk(lines)
+                lines.clear()
+                size = 0
+        if lines:
+            yield self._chunk(lines)
+
+    def _chunk(self, lines: list[bytes]) -> bytes:
+        chunk = b"\n".join(lines)
+        if not _is_storable(chunk):
+            lines = [b"\t".join(map(self._storable, line.split(b"\t"))) for line in lines]
+        if len(self._fields) < len(self._table.columns):
+            lines = list(map(self._with_arrays, lines))
+        return b"\n".join([*lines, b""])
+
+    def _storable(self, value: bytes) -> bytes:
+        text = value.decode(errors="replace").replace("\0", _REPLACEMENT).encode()
+        self.replaced += text != value
+        return text
+
+    def _with_arrays(self, line: bytes) -> bytes:
+        """Add the values that are parsed from others."""
+        values = dict(zip(self._fields, line.split(b"\t"), strict=True))
+        return b"\t".join(
+            json_array(values[column.parsed_from]) if column.parsed_from else values[column.name]
+            for column in self._table.columns
+        )
+
+    def _unfit(self) -> ConfigurationError:
+        """Name the first value that does not fit its column."""
+        checks = ", ".join(
+            f'typeof("{name}"), {field} is null, {_is_like_a_moment(name)}' if field != _NULL else "'null', 0, 0"
+            for name, field in self._fields.items()
+        )
+        fields = _SEPARATOR.join(self._fields.values())
+        query = f'select "{self._table.key}", {checks} from "{self._table.name}" where {fields} is null limit 1'  # noqa: S608
+        key, *found = self._source.connection.execute(query).fetchone()
+        for column, kind, is_unfit, is_like_a_moment in zip(
+            self._table.stored, found[::3], found[1::3], found[2::3], strict=True
+        ):
+            if is_unfit:
+                complaint = _COMPLAINTS[column.data_type]
+                if kind == b"null":
+                    complaint = "is missing"
+                elif column.data_type == "timestamp" and is_like_a_moment:
+                    complaint = "is not a timestamp that exists"
+                break
+        # A key that is not an integer may be anything, and must not be printed.
+        row = key if isinstance(key, int) else "that is not an integer"
+        return ConfigurationError(
+            f"{self._source.setting}: {self._source.path}: table {self._table.name}, row {self._table.key} {row}, "
+            f"column {column.name}: the value {complaint}; correct it in WhiteBalloon"
+        )
+
+
+def _field(column: SourceColumn, is_present: bool) -> str:
+    """Return the SQL for a value's text in COPY; its result is null if the value does not fit the column."""
+    if not is_present:
+        return _NULL
+    name = f'"{column.name}"'
+    cases = {"null": _NULL} if column.nullable else {}
+    if column.data_type == "bigint":
+        cases["integer"] = f"cast({name} as text)"
+    elif column.data_type == "boolean":
+        cases["integer"] = f"case {name} when 0 then 'f' when 1 then 't' end"
+    elif column.data_type == "timestamp":
+        cases["text"] = f"case when {_is_moment(name)} then {name} end"
+    else:
+        text = name
+        for character, escape in _ESCAPES:
+            text = f"replace({text}, {character}, {escape})"
+        if column.only_with_markers:
+            markers = " or ".join(
+                f"instr({name}, {_literal(marker)})" for marker in project_vars()["body_markers"].values()
+            )
+            text = f"case when {markers} then {text} else '' end"
+        cases["text"] = text
+    return f"case typeof({name}) {' '.join(f'''when '{kind}' then {text}''' for kind, text in cases.items())} end"
+
+
+def _is_moment(name: str) -> str:
+    """Whether a text is a naive timestamp that exists; Postgres would also read `yesterday`, or drop an offset."""
+    seconds = f"substr({name}, 1, 19)"
+    # '+0 days' moves a date that does not exist to one that does, and substr() stops at NUL.
+    known = f"datetime({seconds}, '+0 days') || substr({name}, 20)"
+    exists = f"({known} = {name} or {known} = replace({name}, 'T', ' '))"
+    return f"{exists} and substr({name}, 1, 4) >= '0001' and {_has_fraction(name)}"
+
+
+def _is_like_a_moment(name: str) -> str:
+    return f"{name} glob '{_MOMENT}*' and {_has_fraction(name)}"
+
+
+def _has_fraction(name: str) -> str:
+    """Whether after the seconds come up to six digits behind a dot, or nothing."""
+    fraction = f"substr({name}, 20)"
+    six_digits = f"{fraction} glob '.[0-9][0-9][0-9][0-9][0-9][0-9]'"
+    digits = f"{fraction} glob '.[0-9]*' and length({fraction}) <= 7 and substr({fraction}, 2) not glob '*[^0-9]*'"
+    return f"({six_digits} or {fraction} = '' or {digits})"
+
+
+def _is_storable(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in text
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
