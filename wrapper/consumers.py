@@ -88,16 +88,17 @@ def export(warehouse: Warehouse, selection: Selection) -> Iterator[str]:
         "changed_since": selection.changed_since,
         "stale": selection.stale,
     }
-    with reading(warehouse) as connection, connection.cursor(name="export", cursor_factory=RealDictCursor) as cursor:
+    with reading(warehouse) as connection:
+        # With hold: the server keeps the rows when the transaction ends, so a slow reader does not hold back vacuum.
+        cursor = connection.cursor(name="export", cursor_factory=RealDictCursor, withhold=True)
         cursor.itersize = _BATCH
-        # One statement sees one moment, whatever is published while its rows are fetched.
         cursor.execute(query, parameters)
-        for row in cursor:
-            analyses = row.pop("analyses")
-            snapshot = SignalProfileSnapshot.from_dict(row)
-            yield json.dumps(
-                {"snapshot": snapshot.to_dict(), "snapshot_hash": snapshot.snapshot_hash(), "analyses": analyses}
-            )
+    for row in cursor:
+        analyses = row.pop("analyses")
+        snapshot = SignalProfileSnapshot.from_dict(row)
+        yield json.dumps(
+            {"snapshot": snapshot.to_dict(), "snapshot_hash": snapshot.snapshot_hash(), "analyses": analyses}
+        )
 
 
 def read_freshness(warehouse: Warehouse) -> Freshness:

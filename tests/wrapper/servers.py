@@ -37,9 +37,9 @@ class Server:
         return self.url(name)
 
     @contextlib.contextmanager
-    def temporary_database(self, name: str) -> Iterator[str]:
-        """Create an empty database that is dropped at the end, whoever is still connected; its URL."""
-        url = self.create_database(name)
+    def temporary_database(self, name: str, options: str = "") -> Iterator[str]:
+        """Create a database as create_database() does, dropped at the end whoever is still connected; its URL."""
+        url = self.create_database(name, options)
         try:
             yield url
         finally:

@@ -1,5 +1,6 @@
 """The bio generator and the highlight store, living off the published schema alone."""
 
+import contextlib
 import json
 from typing import Any
 
@@ -8,7 +9,7 @@ import psycopg2
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from tests.wrapper.conftest import Wrapper, query
+from tests.wrapper.conftest import Wrapper, query, wait_until
 from tests.wrapper.whiteballoon import WhiteBalloon
 from wrapper.project import PROJECT_DIR
 
@@ -158,6 +159,31 @@ def _entries(value: Any) -> Any:
     if isinstance(value, dict):
         return value.items()
     return ((rank, *entry.values()) for rank, entry in enumerate(value, start=1))
+
+
+def test_export_to_a_reader_that_stops_holds_no_transaction_open(example_copy: Wrapper) -> None:
+    """An open transaction would hold vacuum back in WhiteBalloon's own database, for as long as its reader takes."""
+    with contextlib.closing(psycopg2.connect(example_copy.environ["WAREHOUSE_URL"])) as warehouse:
+        warehouse.autocommit = True
+        # More than a pipe holds, and more than is fetched at once.
+        query(
+            warehouse,
+            """
+            insert into signal_profiles.signal_profile_snapshots
+            select
+                n, 'many', 1, now(), now(), '[]', '[]', '{}', jsonb_build_object(repeat('x', 500), n), '[1]'
+            from generate_series(1, 3000) as t (n)
+            """,
+        )
+        process = example_copy.start("export", "--group-slug", "many")
+        assert process.stdout is not None
+        lines = [process.stdout.readline()]
+        sessions = "select state, xact_start, backend_xmin from pg_stat_activity where pid <> pg_backend_pid() and {}"
+        of_export = sessions.format("application_name = 'signal-profile-snapshots'")
+        wait_until(lambda: query(warehouse, of_export) == [("idle", None, None)], seconds=10)
+        lines += process.stdout.readlines()
+    assert process.wait() == 0
+    assert [json.loads(line)["snapshot"]["user_id"] for line in lines] == list(range(1, 3001))
 
 
 def test_a_reader_that_has_had_enough_is_no_failure(example: Wrapper) -> None:
