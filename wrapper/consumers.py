@@ -12,7 +12,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from psycopg2.extras import RealDictCursor
 
 from wrapper.errors import ConfigurationError
-from wrapper.published import SNAPSHOT_COLUMNS, hashes_table, snapshots_table
+from wrapper.published import SNAPSHOT_COLUMNS, await_hashes, hashes_table, snapshots_table
 from wrapper.scope import Scope
 from wrapper.settings import Settings
 from wrapper.snapshot import SignalProfileSnapshot
@@ -88,6 +88,7 @@ def export(warehouse: Warehouse, selection: Selection) -> Iterator[str]:
         "changed_since": selection.changed_since,
         "stale": selection.stale,
     }
+    await_hashes(warehouse.connection, settings)
     with reading(warehouse) as connection:
         # With hold: the server keeps the rows when the transaction ends, so a slow reader does not hold back vacuum.
         cursor = connection.cursor(name="export", cursor_factory=RealDictCursor, withhold=True)

@@ -115,9 +115,25 @@ def store_hashes(connection: Connection, settings: Settings, scope: Scope, run_i
         )
         generated, changed, unchanged, removed = cursor.fetchone() or (0, 0, 0, 0)
         if not dry_run:
+            cursor.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (_hashes_lock(settings),))
             _store(cursor, hashes, table, run_id)
             cursor.execute(sql.SQL("analyze {}").format(hashes))
         return Outcome(generated, changed, unchanged, removed, _digest(connection))
+
+
+def await_hashes(connection: Connection, settings: Settings) -> None:
+    """Wait for hashes that are being stored, so that the caller sees all whose changed_at is earlier than this call.
+
+    A reader that waits first thus misses no change: it sees it, or the change has a later changed_at.
+    """
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_advisory_xact_lock_shared(hashtextextended(%s, 0))", (_hashes_lock(settings),))
+    connection.autocommit = False
+
+
+def _hashes_lock(settings: Settings) -> str:
+    return ".".join(hashes_table(settings).strings)
 
 
 def _store(cursor: Cursor, hashes: sql.Identifier, snapshots: sql.Identifier, run_id: str) -> None:
@@ -135,7 +151,7 @@ def _store(cursor: Cursor, hashes: sql.Identifier, snapshots: sql.Identifier, ru
         sql.SQL(
             """
             insert into {} as stored (user_id, group_slug, snapshot_hash, changed_at, run_id)
-            select user_id, group_slug, snapshot_hash, now(), %s from current_hashes
+            select user_id, group_slug, snapshot_hash, (select clock_timestamp()), %s from current_hashes
             on conflict (user_id, group_slug) do update
             set snapshot_hash = excluded.snapshot_hash, changed_at = excluded.changed_at, run_id = excluded.run_id
             where stored.snapshot_hash <> excluded.snapshot_hash

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import threading
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
@@ -12,6 +13,9 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from tests.wrapper.conftest import Wrapper, query, wait_until
 from tests.wrapper.whiteballoon import WhiteBalloon
 from wrapper.project import PROJECT_DIR
+from wrapper.published import store_hashes
+from wrapper.scope import Scope
+from wrapper.settings import read_settings
 
 FRESHNESS = "signal_profiles.signal_profile_highlight_freshness"
 
@@ -184,6 +188,35 @@ def test_export_to_a_reader_that_stops_holds_no_transaction_open(example_copy: W
         lines += process.stdout.readlines()
     assert process.wait() == 0
     assert [json.loads(line)["snapshot"]["user_id"] for line in lines] == list(range(1, 3001))
+
+
+def test_polls_beside_a_run_that_stores_hashes_miss_no_change(example_copy: Wrapper) -> None:
+    """The first poll starts while the hashes are being stored; between them, it and the next one have the change."""
+    settings = read_settings(example_copy.environ)
+    with contextlib.ExitStack() as stack:
+        analyst, blocker, run = (
+            stack.enter_context(contextlib.closing(psycopg2.connect(example_copy.environ["WAREHOUSE_URL"])))
+            for _ in range(3)
+        )
+        analyst.autocommit = True
+        now = "select clock_timestamp()"
+        waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = 'example_copy'"
+        before = query(analyst, now)[0][0].isoformat()
+        query(analyst, "update signal_profiles.signal_profile_snapshots set message_count = 999999 where user_id = 2")
+        query(blocker, "lock table signal_profiles.signal_profile_snapshot_hashes in share mode")
+        storing = threading.Thread(target=store_hashes, args=(run, settings, Scope(), "a run", False))
+        storing.start()
+        wait_until(lambda: query(analyst, waiting) == [(1,)])
+        polled_at = query(analyst, now)[0][0].isoformat()
+        first = example_copy.start("export", "--changed-since", before)
+        # It ends, or waits for the hashes to be stored.
+        wait_until(lambda: first.poll() is not None or query(analyst, waiting) == [(2,)])
+        blocker.rollback()
+        storing.join()
+    printed, _ = first.communicate()
+    found = [json.loads(line) for line in printed.splitlines()] + example_copy.export("--changed-since", polled_at)
+    (change,) = example_copy.export("--user", "2")
+    assert found in ([change], [change, change])
 
 
 def test_a_reader_that_has_had_enough_is_no_failure(example: Wrapper) -> None:
