@@ -234,14 +234,12 @@ def report(slugs: tuple[str, ...], output: Path) -> None:
 
     It loads and runs nothing.
     """
-    from datetime import UTC, datetime
-
     from wrapper.report import write_report
     from wrapper.settings import read_settings
     from wrapper.warehouse import open_published
 
     with open_published(read_settings()) as warehouse:
-        write_report(warehouse, _scope((), slugs), output, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
+        write_report(warehouse, _scope((), slugs), output)
     _say(f"wrote {output}")
 
 

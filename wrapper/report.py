@@ -14,9 +14,10 @@ from psycopg2.extras import RealDictCursor
 from wrapper.consumers import freshness_view, reading
 from wrapper.errors import ConfigurationError
 from wrapper.output_files import replace_file
-from wrapper.published import snapshots_table
+from wrapper.published import read_last_run, snapshots_table
 from wrapper.scope import Scope
 from wrapper.settings import Settings
+from wrapper.status import OVERDUE_AFTER
 from wrapper.warehouse import Warehouse
 
 # How many rows a table of the page has at most.
@@ -126,14 +127,14 @@ order by user_id, group_slug collate "C" limit {limit}
 """
 
 
-def write_report(warehouse: Warehouse, scope: Scope, path: Path, made_at: str) -> None:
-    """Write the page about the scope to `path`, through a link where it is one; `made_at` says when, on the page.
+def write_report(warehouse: Warehouse, scope: Scope, path: Path) -> None:
+    """Write the page about the scope to `path`, through a link where it is one.
 
     Raises ConfigurationError where nothing is published, in the groups of the scope or at all, or where the file cannot
     be written.
     """
     found = read_report(warehouse, scope)
-    page = render(found, scope, made_at).encode()
+    page = render(found, scope).encode()
     try:
         if path.exists() and not path.is_file():
             # A device or a pipe, such as /dev/stdout, is written to; only a file may be replaced.
@@ -160,6 +161,7 @@ def read_report(warehouse: Warehouse, scope: Scope) -> dict[str, Any]:
             if slug not in known:
                 raise ConfigurationError(f"--group-slug {slug!r} has no published snapshot")
         return {
+            "last_run": read_last_run(connection, warehouse.settings, scope),
             "totals": rows(_TOTALS)[0],
             "sections": [{"section": section, "rows": rows(section.query + " limit {limit}")} for section in _SECTIONS],
             "recent": rows(_RECENT),
@@ -169,7 +171,7 @@ def read_report(warehouse: Warehouse, scope: Scope) -> dict[str, Any]:
         }
 
 
-def render(found: dict[str, Any], scope: Scope, made_at: str) -> str:
+def render(found: dict[str, Any], scope: Scope) -> str:
     """Return the page; whatever a member wrote is escaped, and the page may load and run nothing."""
     environment = Environment(
         loader=PackageLoader("wrapper"),
@@ -182,7 +184,12 @@ def render(found: dict[str, Any], scope: Scope, made_at: str) -> str:
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     template = environment.get_template("report.html")
     return template.render(
-        found, style=style, style_digest=digest, slugs=scope.group_slugs, made_at=made_at, limit=LIMIT
+        found,
+        style=style,
+        style_digest=digest,
+        slugs=scope.group_slugs,
+        overdue_after=OVERDUE_AFTER,
+        limit=LIMIT,
     )
 
 
