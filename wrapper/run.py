@@ -138,5 +138,4 @@ def _write_files(warehouse: Warehouse, scope: Scope, directory: Path) -> None:
     with warehouse.connection as connection, connection.cursor() as cursor:
         if not exists(cursor, table):
             return
-        output_files.write_files(directory, published.read_snapshots(connection, table, scope))
-        output_files.remove_stale_files(cursor, directory, table, scope)
+        output_files.write_files(directory, published.read_snapshots(connection, table, scope), scope)
