@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import sqlite3
 import threading
 from typing import Any
 
@@ -122,16 +123,32 @@ def test_a_file_of_analyses_with_few_columns_will_do(wrapper: Wrapper, members: 
     ]  # fmt: skip
 
 
-def test_every_line_of_the_example_is_valid(example: Wrapper) -> None:
+def test_every_line_of_the_example_is_valid_and_in_order(example: Wrapper) -> None:
     schema = json.loads((PROJECT_DIR / "schemas" / "signal_profile_snapshot.schema.json").read_text())
     validator = jsonschema.Draft202012Validator(schema)
+    with contextlib.closing(sqlite3.connect(example.cwd / "data" / "app.db")) as app:
+        sent = dict(app.execute("select id, created_at from request_comments"))
     exported = example.export()
     assert len(exported) > 80
     for line in exported:
         assert list(line) == ["snapshot", "snapshot_hash", "analyses"]
         validator.validate(line["snapshot"])
-        moments = [analysis["comment_id"] for analysis in line["analyses"]]
-        assert len(moments) <= 12
+        for counts in (line["snapshot"]["reaction_counts"], line["snapshot"]["attachment_counts"]):
+            assert list(counts) == sorted(counts)
+        comments = [analysis["comment_id"] for analysis in line["analyses"]]
+        assert len(comments) <= 12
+        # The latest first.
+        assert comments == sorted(comments, key=lambda comment: (sent[comment], comment), reverse=True)
+    assert any(len(line["analyses"]) > 1 for line in exported)
+    assert any(len(line["snapshot"]["reaction_counts"]) > 1 for line in exported)
+
+
+def test_a_member_of_several_groups_is_exported_for_one_bio(example: Wrapper) -> None:
+    freshness = json.loads(example.succeed("freshness", "--json").stdout)
+    stale = [(line["snapshot"]["user_id"], line["snapshot"]["group_slug"]) for line in example.export("--stale")]
+    assert stale == [(row["user_id"], row["group_slug"]) for row in freshness["to_rewrite"]]
+    everybody = {line["snapshot"]["user_id"] for line in example.export()}
+    assert len(stale) == len(dict(stale)) < sum(freshness["counts"].values()) == len(everybody)
 
 
 def test_the_flat_views_hold_what_the_snapshots_hold(example: Wrapper) -> None:
