@@ -210,7 +210,7 @@ def show(user: int, slugs: tuple[str, ...], as_json: bool) -> None:
 
     scope = _scope((user,), slugs, "USER")
     with open_published(read_settings()) as warehouse:
-        cards = shown.read_cards(warehouse, scope)
+        cards = shown.read_cards(warehouse, user, scope.group_slugs)
     if as_json:
         click.echo(json.dumps([card.to_dict() for card in cards]))
         return

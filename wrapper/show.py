@@ -36,11 +36,12 @@ class Card:
         }
 
 
-def read_cards(warehouse: Warehouse, scope: Scope) -> list[Card]:
-    """Return the scope's snapshots, by user and group.
+def read_cards(warehouse: Warehouse, user_id: int, group_slugs: tuple[str, ...] | None) -> list[Card]:
+    """Return the user's snapshots, in these groups or in all, by group.
 
-    Raises ConfigurationError where the scope holds none, or nothing is published yet.
+    Raises ConfigurationError where there are none, the user or a group is unknown, or nothing is published yet.
     """
+    scope = Scope((user_id,), group_slugs)
     settings = warehouse.settings
     query = sql.SQL(
         """
@@ -58,8 +59,8 @@ def read_cards(warehouse: Warehouse, scope: Scope) -> list[Card]:
         from {snapshots} as s
         left join {hashes} as h using (user_id, group_slug)
         left join {freshness} as f using (user_id, group_slug)
-        where {scope}
-        order by user_id, group_slug collate "C"
+        where user_id = %(user_id)s
+        order by group_slug collate "C"
         """
     ).format(
         columns=sql.SQL(", ").join(sql.Identifier("s", column) for column in SNAPSHOT_COLUMNS),
@@ -67,16 +68,21 @@ def read_cards(warehouse: Warehouse, scope: Scope) -> list[Card]:
         snapshots=snapshots_table(settings),
         hashes=hashes_table(settings),
         freshness=freshness_view(settings),
-        scope=scope.predicate,
     )
-    with reading(warehouse) as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
-        cursor.execute(query, scope.parameters())
+    with (
+        reading(warehouse, scope, "USER") as connection,
+        connection.cursor(cursor_factory=RealDictCursor) as cursor,
+    ):
+        cursor.execute(query, {"user_id": user_id})
         rows = cursor.fetchall()
-    if not rows:
-        users = ", ".join(map(str, scope.user_ids or ()))
-        raise ConfigurationError(
-            f"USER {users} has no published snapshot: give the id of a member, and to --group-slug a group of theirs"
-        )
+    shown = [row for row in rows if scope.covers(row["user_id"], row["group_slug"])]
+    if not shown:
+        if not rows:
+            raise ConfigurationError(
+                f"USER {user_id} has no published snapshot: there will be one after the member has written in a group"
+            )
+        asked, theirs = ", ".join(map(repr, group_slugs or ())), ", ".join(repr(row["group_slug"]) for row in rows)
+        raise ConfigurationError(f"USER {user_id} has no published snapshot in {asked}, but in {theirs}")
     return [
         Card(
             snapshot=SignalProfileSnapshot.from_dict({column: row[column] for column in SNAPSHOT_COLUMNS}),
@@ -85,5 +91,5 @@ def read_cards(warehouse: Warehouse, scope: Scope) -> list[Card]:
             bio=row["reason"],
             domains=row["domains"],
         )
-        for row in rows
+        for row in shown
     ]

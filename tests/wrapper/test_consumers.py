@@ -123,6 +123,18 @@ def test_a_file_of_analyses_with_few_columns_will_do(wrapper: Wrapper, members: 
     ]  # fmt: skip
 
 
+def test_export_names_each_unknown_user_and_slug(example: Wrapper) -> None:
+    refused = example(
+        "export", "--user", "1", "--user", "998", "--user", "999", "--group-slug", "nope", "--group-slug", "rides:north"
+    )
+    assert (refused.code, refused.stdout) == (2, "")
+    assert refused.stderr == (
+        "wrapper: --user 998, --user 999, --group-slug 'nope' have neither a membership nor a published snapshot\n"
+    )
+    # A member who has not written is known.
+    assert example.export("--user", "47") == []
+
+
 def test_every_line_of_the_example_is_valid_and_in_order(example: Wrapper) -> None:
     schema = json.loads((PROJECT_DIR / "schemas" / "signal_profile_snapshot.schema.json").read_text())
     validator = jsonschema.Draft202012Validator(schema)
