@@ -244,10 +244,14 @@ def report(slugs: tuple[str, ...], output: Path) -> None:
 
 
 @cli.command()
+@_SLUGS
 @click.option("--last", type=click.IntRange(0, 10_000), default=10, metavar="N", help="How many runs; 10 unless given.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
-def status(last: int, as_json: bool) -> None:
-    """Show the last runs; exit with 3 where none has published for 36 hours."""
+def status(slugs: tuple[str, ...], last: int, as_json: bool) -> None:
+    """Show the last runs; exit with 3 if none of all members has published for 36 hours.
+
+    With --group-slug, exit with 3 if one of these groups has not been published for 36 hours.
+    """
     from datetime import UTC, datetime
 
     from wrapper.run_log import NAME
@@ -255,7 +259,7 @@ def status(last: int, as_json: bool) -> None:
     from wrapper.status import read_status
 
     storage_dir = read_storage_dir()
-    found = read_status(storage_dir, last, datetime.now(UTC))
+    found = read_status(storage_dir, last, datetime.now(UTC), slugs)
     if as_json:
         click.echo(json.dumps(found.to_dict()))
     else:
@@ -347,8 +351,8 @@ def main() -> None:
         code = _fail(error.format_message(), ExitCode.USAGE)
     except WrapperError as error:
         code = _fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        code = _fail("interrupted", ExitCode.INTERRUPTED)
+    except KeyboardInterrupt as error:
+        code = _fail(str(error) or "interrupted", ExitCode.INTERRUPTED)
     except BrokenPipeError:
         # The reader has had enough, as `head` has.
         code = ExitCode.DONE

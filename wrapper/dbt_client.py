@@ -19,6 +19,7 @@ from wrapper.errors import BuildError, ConfigurationError, ExitCode
 from wrapper.project import PROFILES_DIR, PROJECT_DIR, project_vars
 from wrapper.scope import Scope
 from wrapper.settings import Settings
+from wrapper.so_far import telling
 from wrapper.warehouse import first_line
 
 PUBLISHED = "model.signal_profiles.signal_profile_snapshots"
@@ -76,19 +77,21 @@ def build(
                 published |= event.data.node_info.unique_id == PUBLISHED and event.data.run_result.status == "success"
                 on_progress(Progress(done, total))
 
-    outcome = _invoke(settings, "snapshot", build_arguments(dry_run), {**source_vars, **scope.dbt_vars()}, [on_event])
-    results = list(getattr(outcome.result, "results", None) or ())
-    so_far = "the snapshots are published, but " if published else ""
-    for result in results:
-        if result.status not in {*_PASSED, "skipped"}:
-            ending = "" if published else "; the published snapshots are as they were"
-            raise BuildError(f"{so_far}{_failure(result)}{ending}")
-    if outcome.exception is not None:
-        raise BuildError(f"{so_far}dbt did not complete: {_one_line(str(outcome.exception))}") from outcome.exception
-    # dbt counts a selection that matches nothing as a success.
-    target = CANDIDATE if dry_run else PUBLISHED
-    if not any(result.node.unique_id == target and result.status in _PASSED for result in results):
-        raise BuildError(f"dbt did not complete: {target} was not built")
+    with telling(lambda: published):
+        outcome = _invoke(
+            settings, "snapshot", build_arguments(dry_run), {**source_vars, **scope.dbt_vars()}, [on_event]
+        )
+        results = list(getattr(outcome.result, "results", None) or ())
+        for result in results:
+            if result.status not in {*_PASSED, "skipped"}:
+                ending = "" if published else "; the published snapshots are as they were"
+                raise BuildError(f"{_failure(result)}{ending}")
+        if outcome.exception is not None:
+            raise BuildError(f"dbt did not complete: {_one_line(str(outcome.exception))}") from outcome.exception
+        # dbt counts a selection that matches nothing as a success.
+        target = CANDIDATE if dry_run else PUBLISHED
+        if not any(result.node.unique_id == target and result.status in _PASSED for result in results):
+            raise BuildError(f"dbt did not complete: {target} was not built")
 
 
 def run_command(settings: Settings, source_vars: dict[str, str], arguments: Sequence[str]) -> ExitCode:

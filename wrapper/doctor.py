@@ -113,14 +113,15 @@ def _last_run() -> str:
     status = read_status(read_storage_dir(), 1, datetime.now(UTC))
     if not status.runs:
         return "there was none yet"
-    last, failure, success = status.runs[-1], status.last_failure, status.last_success
-    # Not that of the last line, which may be of a run that found the lock taken.
-    if failure is not None and (success is None or failure.timestamp > success.timestamp):
+    last, failure = status.runs[-1], status.open_failure
+    if failure is not None:
         raise ConfigurationError(f"it failed at {failure.timestamp[:16]}: {failure.error}")
-    if success is None:
-        return f"none has published yet; {last.status} at {last.timestamp[:16]}"
+    if status.last_success is None:
+        return f"none of all members has published yet; {last.status} at {last.timestamp[:16]}"
     if status.overdue:
-        raise ConfigurationError("none has published for 36 hours: does its timer run? wrapper status shows the last")
+        raise ConfigurationError(
+            "none of all members has published for 36 hours: does its timer run? wrapper status shows the last"
+        )
     return f"{last.status} at {last.timestamp[:16]}"
 
 

@@ -25,6 +25,12 @@ class ConfigurationError(WrapperError):
     """A setting, a source or the warehouse is not usable as it is."""
 
 
+class UnknownScopeError(ConfigurationError):
+    """The scope names a user or a group that does not exist; such a run does not count as a failure."""
+
+    status = "refused"
+
+
 class BuildError(WrapperError):
     """dbt could not build, or a data test failed; nothing was published."""
 

@@ -66,10 +66,7 @@ def write_files(directory: Path, snapshots: Iterable[SignalProfileSnapshot], sco
             except OSError as error:
                 failures.append(f"{path.name} cannot be deleted: {error.strerror}")
     if failures:
-        raise ConfigurationError(
-            f"the snapshots are published, but {len(failures)} files in --output-dir are not up to date, "
-            f"the first: {failures[0]}"
-        )
+        raise ConfigurationError(f"{len(failures)} files in --output-dir are not up to date, the first: {failures[0]}")
 
 
 def _is_in_scope(name: str, scope: Scope) -> bool:

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import psycopg2
 
-from wrapper import dbt_client, interrupts, output_files, published, statsd
+from wrapper import dbt_client, interrupts, metrics, output_files, published
 from wrapper.consumers import count_stale_highlights
 from wrapper.contract import check_version
 from wrapper.errors import BuildError, WrapperError
 from wrapper.load import load, source_vars
 from wrapper.run_log import Entry, RunLog
 from wrapper.scope import Scope, holds_anything
-from wrapper.settings import Settings, read_settings, read_storage_dir
+from wrapper.settings import Settings, read_disagreements, read_settings, read_storage_dir
+from wrapper.so_far import telling
 from wrapper.warehouse import Warehouse, exists, first_line, open_warehouse
 
 
@@ -53,7 +54,7 @@ def run_snapshot(request: Request, listener: Listener) -> Entry:
         timestamp=datetime.now(UTC).isoformat(),
         run_id=uuid.uuid4().hex,
         dry_run=request.dry_run,
-        group_slugs=None if request.scope.group_slugs is None else list(request.scope.group_slugs),
+        **request.scope.parameters(),
         output_dir=None if request.output_dir is None else str(request.output_dir),
         version=importlib.metadata.version("signal-profile-snapshots"),
     )
@@ -61,6 +62,8 @@ def run_snapshot(request: Request, listener: Listener) -> Entry:
         # Once a run has ended, or failed, no interrupt can keep it from being logged as just that.
         with interrupts.let_in():
             settings = read_settings()
+            for disagreement in read_disagreements():
+                listener.line(f"warning: {disagreement}")
             if not settings.enabled and not request.dry_run:
                 entry.status = "disabled"
                 listener.line("PROFILE_SIGNAL_GLAZE is off, so nothing was done: set it to 1 to let runs publish")
@@ -69,8 +72,8 @@ def run_snapshot(request: Request, listener: Listener) -> Entry:
     except WrapperError as error:
         entry.status, entry.error = error.status, str(error)
         raise
-    except KeyboardInterrupt:
-        entry.status, entry.error = "interrupted", "interrupted"
+    except KeyboardInterrupt as error:
+        entry.status, entry.error = "interrupted", str(error) or "interrupted"
         raise
     except BaseException as error:
         entry.status, entry.error = "failed", f"unexpected {type(error).__name__}"
@@ -78,7 +81,7 @@ def run_snapshot(request: Request, listener: Listener) -> Entry:
     finally:
         entry.duration_seconds = round(time.monotonic() - started, 3)
         if settings is not None:
-            statsd.send(settings, entry, stale_highlights)
+            metrics.send(settings, entry, stale_highlights)
         listener.entry(entry)
         log.append(entry)
     return entry
@@ -94,32 +97,34 @@ def _run(settings: Settings, request: Request, entry: Entry, listener: Listener)
         if not request.dry_run:
             check_version(warehouse)
         load(warehouse, listener.line)
-        if _scope_holds_anything(warehouse, request.scope):
-            _build_and_hash(warehouse, request, entry, listener)
-            if not request.dry_run:
-                stale_highlights = count_stale_highlights(warehouse.connection, settings)
+        holds_anything = _scope_holds_anything(warehouse, request.scope)
+        if holds_anything:
+            dbt_client.build(settings, request.scope, source_vars(warehouse), request.dry_run, listener.progress)
         else:
             listener.line("nothing to do: the scope holds no membership and no published snapshot")
             entry.target_users = entry.attempted = entry.generated = entry.skipped = 0
             entry.changed = entry.unchanged = entry.removed = 0
             entry.snapshots_digest = published.EMPTY_DIGEST
-        if request.output_dir is not None and not request.dry_run:
-            _write_files(warehouse, request.scope, request.output_dir)
+        with telling(lambda: not request.dry_run):
+            if holds_anything:
+                _hash(warehouse, request, entry)
+                if not request.dry_run:
+                    stale_highlights = count_stale_highlights(warehouse.connection, settings)
+            if request.output_dir is not None and not request.dry_run:
+                _write_files(warehouse, request.scope, request.output_dir)
     return stale_highlights
 
 
-def _build_and_hash(warehouse: Warehouse, request: Request, entry: Entry, listener: Listener) -> None:
+def _hash(warehouse: Warehouse, request: Request, entry: Entry) -> None:
     settings, connection = warehouse.settings, warehouse.connection
-    dbt_client.build(settings, request.scope, source_vars(warehouse), request.dry_run, listener.progress)
-    so_far = "" if request.dry_run else "the snapshots are published, but "
     if not warehouse.holds_lock():
-        raise BuildError(f"{so_far}the lock was lost while dbt worked, so another run may have written: run again")
+        raise BuildError("the lock was lost while dbt worked, so another run may have written: run again")
     with connection, connection.cursor() as cursor:
         entry.target_users, entry.attempted = published.count_memberships(cursor, settings)
     try:
         outcome = published.store_hashes(connection, settings, request.scope, entry.run_id, request.dry_run)
     except psycopg2.Error as error:
-        raise BuildError(f"{so_far}their hashes could not be stored, run again: {first_line(error)}") from error
+        raise BuildError(f"their hashes could not be stored, run again: {first_line(error)}") from error
     entry.generated, entry.skipped = outcome.generated, entry.attempted - outcome.generated
     entry.changed, entry.unchanged, entry.removed = outcome.changed, outcome.unchanged, outcome.removed
     entry.snapshots_digest = outcome.snapshots_digest

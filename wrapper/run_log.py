@@ -20,6 +20,7 @@ class Entry:
     run_id: str
     dry_run: bool
     group_slugs: list[str] | None
+    user_ids: list[int] | None
     output_dir: str | None
     version: str
     status: str = "success"

@@ -7,7 +7,7 @@ from typing import Any
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 
-from wrapper.errors import ConfigurationError
+from wrapper.errors import UnknownScopeError
 from wrapper.project import project_vars
 from wrapper.settings import Settings
 
@@ -49,7 +49,7 @@ EVERYTHING = Scope()
 def holds_anything(cursor: Cursor, settings: Settings, scope: Scope, published: Sequence[sql.Identifier]) -> bool:
     """Tell whether the scope holds a membership, or a row in one of the `published` tables.
 
-    Raises ConfigurationError that names each user and slug that has neither.
+    Raises UnknownScopeError that names each user and slug that has neither.
     """
     prefix = project_vars()["membership_key_prefix"]
     memberships = sql.SQL(
@@ -74,7 +74,7 @@ def holds_anything(cursor: Cursor, settings: Settings, scope: Scope, published: 
 def refuse_unknown(
     cursor: Cursor, scope: Scope, known: Sequence[sql.Composable], user_argument: str = "--user"
 ) -> None:
-    """Raise ConfigurationError that names each user and slug of the scope that is in none of the `known` relations.
+    """Raise UnknownScopeError that names each user and slug of the scope that is in none of the `known` relations.
 
     `user_argument` is what the command line calls a user.
     """
@@ -95,7 +95,7 @@ def refuse_unknown(
         unknown += [f"{argument} {value!r}" for value in dict.fromkeys(wanted) if value not in found]
     if unknown:
         verb = "has" if len(unknown) == 1 else "have"
-        raise ConfigurationError(f"{', '.join(unknown)} {verb} neither a membership nor a published snapshot")
+        raise UnknownScopeError(f"{', '.join(unknown)} {verb} neither a membership nor a published snapshot")
 
 
 def _keys(relations: Sequence[sql.Composable]) -> sql.Composable:

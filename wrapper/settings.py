@@ -20,7 +20,9 @@ NAMES = (
 )  # fmt: skip
 # Room for the suffixes that dbt and this project add, within Postgres's 63 bytes.
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,39}")
-_ON = {"1", "true", "on", "yes"}
+# WhiteBalloon's own settings, for which its .env wins over the environment.
+_OF_WHITEBALLOON = ("DATABASE_URL", "PROFILE_SIGNAL_GLAZE", "STATSD_HOST", "STATSD_PORT")
+_SWITCH = {**dict.fromkeys(("1", "true", "on", "yes"), True), **dict.fromkeys(("0", "false", "off", "no"), False)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +88,12 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         )
     port = values.get("STATSD_PORT", "8125")
     if not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536):
-        raise ConfigurationError(f"STATSD_PORT {port!r} is no port: use a number from 1 to 65535")
+        raise ConfigurationError(f"STATSD_PORT must be a port from 1 to 65535, not {port!r}")
+    switch = values.get("PROFILE_SIGNAL_GLAZE", "off")
+    if switch.strip().lower() not in _SWITCH:
+        raise ConfigurationError(
+            f"PROFILE_SIGNAL_GLAZE must be 1, true, on or yes, or 0, false, off or no, not {switch!r}"
+        )
 
     settings = Settings(
         sqlite_path=sqlite_path,
@@ -95,7 +102,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         warehouse=warehouse,
         warehouse_schema=schema,
         storage_dir=read_storage_dir(environ),
-        enabled=values.get("PROFILE_SIGNAL_GLAZE", "").strip().lower() in _ON,
+        enabled=_SWITCH[switch.strip().lower()],
         statsd_host=values.get("STATSD_HOST"),
         statsd_port=int(port),
     )
@@ -115,9 +122,27 @@ def read_origins(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     return {name: "environment" if environ.get(name) else ".env" if name in values else "default" for name in NAMES}
 
 
+def read_disagreements(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Return a line for each of WhiteBalloon's own settings that .env and the environment set to different values.
+
+    Raises ConfigurationError where .env cannot be read.
+    """
+    from_file = _env_file()
+    return [
+        f"{name} is set to different values in .env and in the environment: "
+        "this run uses that of the environment, and WhiteBalloon that of .env"
+        for name in _OF_WHITEBALLOON
+        if name in from_file and name in environ and from_file[name] != environ[name]
+    ]
+
+
 def _values(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in {**_env_file(), **environ}.items() if value}
+
+
+def _env_file() -> dict[str, str | None]:
     # Not dotenv_values(), which passes over a line it cannot read and takes ${…} in a password for a name.
-    from_file = {}
+    from_file: dict[str, str | None] = {}
     try:
         with Path(".env").open(encoding="utf-8") as file:
             for binding in parse_stream(file):
@@ -131,7 +156,7 @@ def _values(environ: Mapping[str, str]) -> dict[str, str]:
         pass
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f".env in the working directory cannot be read: {error}") from error
-    return {name: value for name, value in {**from_file, **environ}.items() if value}
+    return from_file
 
 
 def _url(name: str, value: str) -> URL:

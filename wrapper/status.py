@@ -4,7 +4,7 @@ import collections
 import dataclasses
 import json
 import typing
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,39 +14,82 @@ from wrapper.run_log import NAME, Entry
 
 # A night and a half: one run that was missed is noticed, one that took long is not.
 OVERDUE_AFTER = timedelta(hours=36)
-# isinstance() knows no list[str], and JSON has no difference between 1 and 1.0.
-_KINDS = {**typing.get_type_hints(Entry), "group_slugs": list | None, "duration_seconds": int | float | None}
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+# isinstance() does not know list[str], and JSON makes no difference between 1 and 1.0.
+_KINDS = {
+    **typing.get_type_hints(Entry), "group_slugs": list | None, "user_ids": list | None,
+    "duration_seconds": int | float | None,
+}  # fmt: skip
+# What lines of older versions lack.
+_DEFAULTS = {"user_ids": None}
 
 
 @dataclasses.dataclass(frozen=True)
 class Status:
-    """The last runs, oldest first; the last that published, and the last that failed, of all that the log has."""
+    """The last runs, oldest first, and what all runs of the log say about the present.
+
+    `last_success` is the last published run of what was asked about, of several groups the oldest of theirs, and
+    `overdue` whether it is too long ago; `overdue_groups` are the groups asked about of which that holds.
+    `open_failure` is the last failure after which no run has published its scope. Dry runs count for none of these.
+    """
 
     runs: list[Entry]
     last_success: Entry | None
     last_failure: Entry | None
+    open_failure: Entry | None
     overdue: bool
+    overdue_groups: list[str]
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON's types."""
         return dataclasses.asdict(self)
 
 
-def read_status(storage_dir: Path, last: int, now: datetime) -> Status:
+def read_status(storage_dir: Path, last: int, now: datetime, group_slugs: Collection[str] = ()) -> Status:
     """Return the last `last` runs of the log and of the one that logrotate has put beside it.
 
-    Raises ConfigurationError where a log is there and cannot be read.
+    Lateness is judged by runs of all members, or by those that covered each of `group_slugs` with all its members.
+    Raises ConfigurationError if a log exists and cannot be read.
     """
     runs: collections.deque[Entry] = collections.deque(maxlen=last)
-    last_success = last_failure = None
+    successes: dict[str | None, Entry | None] = dict.fromkeys(group_slugs or (None,))
+    last_failure = None
+    open_failures: list[Entry] = []
     for entry in _entries(storage_dir):
         runs.append(entry)
-        if entry.status == "success" and not entry.dry_run:
-            last_success = entry
+        if entry.dry_run:
+            continue
+        if entry.status == "success":
+            successes |= {slug: entry for slug in successes if _covers(entry, None, None if slug is None else [slug])}
+            open_failures = [
+                failed for failed in open_failures if not _covers(entry, failed.user_ids, failed.group_slugs)
+            ]
         elif entry.status == "failed":
             last_failure = entry
-    overdue = last_success is None or now - _moment(last_success) > OVERDUE_AFTER
-    return Status(list(runs), last_success, last_failure, overdue)
+            open_failures.append(entry)
+    oldest = min(successes.values(), key=_published_at)
+    late = [slug for slug, success in successes.items() if now - _published_at(success) > OVERDUE_AFTER]
+    return Status(
+        runs=list(runs),
+        last_success=oldest,
+        last_failure=last_failure,
+        open_failure=open_failures[-1] if open_failures else None,
+        overdue=bool(late),
+        overdue_groups=[slug for slug in late if slug is not None],
+    )
+
+
+def _published_at(success: Entry | None) -> datetime:
+    return _LONG_AGO if success is None else _moment(success)
+
+
+def _covers(run: Entry, user_ids: list[int] | None, group_slugs: list[str] | None) -> bool:
+    """Tell whether a run's scope contains all these members and groups; None stands for all."""
+    return _contains(run.user_ids, user_ids) and _contains(run.group_slugs, group_slugs)
+
+
+def _contains(outer: Collection[object] | None, inner: Collection[object] | None) -> bool:
+    return outer is None or (inner is not None and set(inner) <= set(outer))
 
 
 def _entries(storage_dir: Path) -> Iterator[Entry]:
@@ -65,10 +108,12 @@ def _entries(storage_dir: Path) -> Iterator[Entry]:
 def _parse(line: str) -> Entry | None:
     """The entry of a line; None for one of another program, or one that a killed run has torn."""
     try:
-        values = json.loads(line)
+        values = {**_DEFAULTS, **json.loads(line)}
         if not all(isinstance(values[name], kind) for name, kind in _KINDS.items()):
             return None
         if not all(isinstance(slug, str) for slug in values["group_slugs"] or ()):
+            return None
+        if not all(isinstance(user_id, int) for user_id in values["user_ids"] or ()):
             return None
         entry = Entry(**{name: values[name] for name in _KINDS})
         _moment(entry)

@@ -46,14 +46,15 @@ def print_cards(console: Console, cards: list[Card]) -> None:
 
 
 def print_status(console: Console, status: Status, log: Path) -> None:
-    """Print the runs as a table, the last failure's reason, and a warning where the last success is too long ago.
+    """Print the runs as a table, the last failure's reason, and a warning if the last success is too long ago.
 
-    The warning names the log, since whoever looks from another directory looks at another one.
+    The warning names the log, since another working directory may have another one.
     """
     rows = [
         (
             run.timestamp[:16].replace("T", " "),
             Text.assemble(safe(run.status), " (dry)" if run.dry_run else "", style=_STATUS_STYLES.get(run.status, "")),
+            "all" if run.user_ids is None else ", ".join(map(str, run.user_ids)),
             "all" if run.group_slugs is None else Text(", ").join(map(safe, run.group_slugs)),
             _number(run.generated),
             _number(run.changed),
@@ -63,15 +64,18 @@ def print_status(console: Console, status: Status, log: Path) -> None:
         for run in status.runs
     ]
     numbers = ("snapshots", "changed", "removed", "seconds")
-    console.print(table(("UTC", "status", "groups", *numbers), rows, right=numbers))
+    console.print(table(("UTC", "status", "members", "groups", *numbers), rows, right=numbers))
     if status.last_failure is not None:
         failure = status.last_failure
-        when = f"last failure{' (dry)' if failure.dry_run else ''}, {failure.timestamp[:16]}: "
-        console.print(Text.assemble(when, safe(failure.error or "no reason")))
+        console.print(Text.assemble(f"last failure, {failure.timestamp[:16]}: ", safe(failure.error or "no reason")))
     if status.overdue:
         hours = int(OVERDUE_AFTER.total_seconds() // 3600)
+        groups = Text(" or ").join(map(safe, status.overdue_groups))
+        covered = Text.assemble("group ", groups) if groups else Text("all members")
         last = f"none in {log}" if status.last_success is None else f"last at {status.last_success.timestamp[:16]} UTC"
-        console.print(Text(f"warning: no run has published for {hours} hours ({last})", style="bold yellow"))
+        warning = Text.assemble("warning: no run of ", covered, f" has published for {hours} hours ({last})")
+        warning.stylize("bold yellow")
+        console.print(warning)
 
 
 def _number(value: int | None) -> str:

@@ -8,8 +8,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from examples.make_whiteballoon import main as make_example
+from tests.wrapper import forked
 from tests.wrapper.servers import VERSIONS, Server, start_server
 from tests.wrapper.whiteballoon import WhiteBalloon
 
@@ -33,6 +35,7 @@ HOSTILE_LABELS = [
 HOSTILE_LINK = "https://evil.example/<b>?\"onmouseover='alert(1)'"
 HOSTILE_SLUG = "<i>g</i>\x1b[2Jسلام"
 LONG_LINK = "https://plain.example/" + "x" * 5000
+_PATIENCE_SECONDS = 180
 _numbers = itertools.count()
 
 
@@ -114,12 +117,10 @@ class Wrapper:
         **environ: str,
     ) -> "subprocess.Popen[str]":
         """Start it, by way of the command `prefix`, and leave it running; as leader of a process group if so asked."""
-        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "CI") if name in os.environ}
-        covered = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
         return subprocess.Popen(
             [*prefix, WRAPPER, *arguments],
             cwd=self.cwd,
-            env={**inherited, **covered, **self.environ, **environ},
+            env=self._environment(environ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stderr,
@@ -130,10 +131,21 @@ class Wrapper:
         )
 
     def __call__(self, *arguments: str, **environ: str) -> Result:
-        """Run it to its end."""
+        """Run it to its end, a command that needs dbt in a process that has imported it already."""
+        # What Python itself reads at its start, and coverage, need a start.
+        fresh = any(name.startswith(("PYTHON", "LANG", "LC_")) for name in environ) or "COVERAGE_RUN" in os.environ
+        if arguments[0] in {"snapshot", "dbt"} and not fresh:
+            with tempfile.TemporaryDirectory() as output:
+                code = forked.run(arguments, self.cwd, self._environment(environ), _PATIENCE_SECONDS, Path(output))
+                return Result(code, *((Path(output) / name).read_text() for name in ("stdout", "stderr")))
         process = self.start(*arguments, prefix=(), stderr=subprocess.PIPE, start_new_session=False, **environ)
-        stdout, stderr = process.communicate(timeout=180)
+        stdout, stderr = process.communicate(timeout=_PATIENCE_SECONDS)
         return Result(process.returncode, stdout, stderr)
+
+    def _environment(self, environ: Mapping[str, str]) -> dict[str, str]:
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "CI") if name in os.environ}
+        covered = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+        return {**inherited, **covered, **self.environ, **environ}
 
     def succeed(self, *arguments: str, **environ: str) -> Result:
         """Run it to its end, which must be a good one."""
@@ -170,27 +182,45 @@ def make_database(server: Server) -> Callable[[], str]:
 
 @pytest.fixture(scope="session")
 def parsed(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What dbt remembers of the project after a run: parsing it anew takes as long as the rest of a small run."""
+    """What dbt remembers of the project after a run, since parsing it again takes as long as the rest of a small run.
+
+    The run leaves the database `awkward`, in which the awkward WhiteBalloon is published, as a template for others.
+    """
+    from tests.wrapper.test_rows import awkward_whiteballoon
+
     folder = tmp_path_factory.mktemp("parsed")
-    WhiteBalloon(folder / "data").group(1)
-    with server.temporary_database("warehouse") as url:
-        Wrapper(folder, {"WAREHOUSE_URL": url, "PROFILE_SIGNAL_GLAZE": "on"}).snapshot("--all")
+    awkward_whiteballoon(WhiteBalloon(folder / "data"))
+    Wrapper(folder, {"WAREHOUSE_URL": server.create_database("warehouse"), "PROFILE_SIGNAL_GLAZE": "on"}).snapshot(
+        "--all"
+    )
+    server.execute("alter database warehouse rename to awkward")
     [remembered] = folder.glob("storage/dbt/*/snapshot/partial_parse.msgpack")
     return remembered
 
 
 @pytest.fixture
-def wrapper(tmp_path: Path, server: Server, parsed: Path) -> Iterator[Wrapper]:
+def wrapper(tmp_path: Path, server: Server, parsed: Path, request: pytest.FixtureRequest) -> Iterator[Wrapper]:
     """The wrapper, switched on, with an empty warehouse and nothing else set, as if it had run there before.
 
-    The warehouse has the same name for every test, since dbt parses anew for another one.
+    The warehouse has the same name for every test, since dbt parses again for another one. Together with the fixture
+    `awkward` it is not empty.
     """
     storage = tmp_path / "storage"
     target = storage / parsed.relative_to(parsed.parents[3]).parent
     target.mkdir(mode=0o700, parents=True)
     shutil.copy(parsed, target)
-    with server.temporary_database("warehouse") as url:
+    template = "template awkward" if "awkward" in request.fixturenames else ""
+    with server.temporary_database("warehouse", template) as url:
         yield Wrapper(tmp_path, {"WAREHOUSE_URL": url, "PROFILE_SIGNAL_GLAZE": "on"})
+
+
+@pytest.fixture
+def awkward(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> WhiteBalloon:
+    """The awkward WhiteBalloon, whose snapshots are published in the wrapper's warehouse already."""
+    from tests.wrapper.test_rows import awkward_whiteballoon
+
+    awkward_whiteballoon(whiteballoon)
+    return whiteballoon
 
 
 @pytest.fixture

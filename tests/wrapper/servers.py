@@ -38,7 +38,7 @@ class Server:
 
     @contextlib.contextmanager
     def temporary_database(self, name: str, options: str = "") -> Iterator[str]:
-        """Create a database as create_database() does, dropped at the end whoever is still connected; its URL."""
+        """Create a database as create_database() does, and drop it at the end even if sessions are still connected."""
         url = self.create_database(name, options)
         try:
             yield url

@@ -42,12 +42,32 @@ def one_line(wrapper: Wrapper, *arguments: str, **environ: str) -> str:
         ({"WAREHOUSE_SCHEMA": "a'); drop"}, f"WAREHOUSE_SCHEMA \"a'); drop\" will not do: {USE_LETTERS}"),
         ({"WAREHOUSE_SCHEMA": "a" * 41}, f"WAREHOUSE_SCHEMA '{'a' * 41}' will not do: {USE_LETTERS}"),
         ({"WAREHOUSE_URL": "postgresql://u:pa@ss@h/d"}, f"WAREHOUSE_URL: write {ENCODED}"),
-        ({"STATSD_PORT": "eighty"}, "STATSD_PORT 'eighty' is no port: use a number from 1 to 65535"),
+        ({"STATSD_PORT": "eighty"}, "STATSD_PORT must be a port from 1 to 65535, not 'eighty'"),
+        (
+            {"PROFILE_SIGNAL_GLAZE": "enabled"},
+            "PROFILE_SIGNAL_GLAZE must be 1, true, on or yes, or 0, false, off or no, not 'enabled'",
+        ),
     ],
 )  # fmt: skip
 def test_settings(wrapper: Wrapper, whiteballoon: WhiteBalloon, environ: dict[str, str], line: str) -> None:
     assert one_line(wrapper, **environ) == line
     assert [(entry["status"], entry["error"]) for entry in wrapper.log()] == [("failed", line)]
+
+
+def test_settings_of_whiteballoons_own_that_differ_in_env_file_and_environment_are_a_warning(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon
+) -> None:
+    whiteballoon.group(1)
+    (wrapper.cwd / ".env").write_text("PROFILE_SIGNAL_GLAZE=on\nSTATSD_PORT=9\nWAREHOUSE_SCHEMA=other\nSTATSD_HOST=a\n")
+    result = wrapper(
+        "snapshot", "--all", PROFILE_SIGNAL_GLAZE="off", STATSD_PORT="9", WAREHOUSE_SCHEMA="b", STATSD_HOST=""
+    )
+    warnings = [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
+    assert warnings == [
+        f"warning: {name} is set to different values in .env and in the environment: "
+        "this run uses that of the environment, and WhiteBalloon that of .env"
+        for name in ("PROFILE_SIGNAL_GLAZE", "STATSD_HOST")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from tests.wrapper.conftest import Wrapper, query
-from tests.wrapper.test_rows import awkward_whiteballoon
 from tests.wrapper.whiteballoon import WhiteBalloon
 from wrapper.project import project_vars
 
@@ -12,10 +11,8 @@ SNAPSHOTS = "signal_profiles.signal_profile_snapshots"
 
 
 def test_another_version_is_refused_until_it_is_upgraded(
-    wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
+    wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
 ) -> None:
-    awkward_whiteballoon(whiteballoon)
-    wrapper.snapshot("--all")
     comments = query(
         warehouse,
         "select obj_description(oid, 'pg_class') from pg_class "
@@ -58,11 +55,9 @@ def test_another_version_is_refused_until_it_is_upgraded(
 
 
 def test_other_columns_of_the_same_version_are_refused(
-    wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
+    wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
 ) -> None:
     """As where somebody added a column to the model and its contract alone."""
-    awkward_whiteballoon(whiteballoon)
-    wrapper.snapshot("--all")
     query(warehouse, f"alter table {SNAPSHOTS} rename column request_ids to requests")
     refused = wrapper("snapshot", "--all")
     assert (refused.code, refused.stderr) == (

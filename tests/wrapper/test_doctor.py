@@ -94,18 +94,17 @@ def test_a_whiteballoon_on_postgres_and_another_contract(
     assert "wrapper upgrade" in found["contract"]
 
 
-def test_the_last_run(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
+def test_the_last_run_is_judged_by_real_runs_of_all_members(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
     whiteballoon.group(1)
-    write_log(wrapper, entry(2, "failed", error="data test x failed"))
+    write_log(wrapper, entry(3) + entry(2, "failed", error="data test x failed"))
     assert re.fullmatch(r"FIX: it failed at [-0-9T:]+: data test x failed", findings(wrapper, 2)["last run"])
-    write_log(wrapper, entry(3) + entry(2, "failed", error="y") + entry(1, "locked"))
-    assert findings(wrapper, 2)["last run"].endswith(": y")
-    write_log(wrapper, entry(3, "failed", error="y") + entry(2) + entry(1, "locked"))
-    assert findings(wrapper, 0)["last run"].startswith("ok: locked at ")
+    for failure in (entry(1, "refused", error="x"), entry(1, "failed", error="x", dry_run=True)):
+        write_log(wrapper, entry(3) + failure)
+        assert findings(wrapper, 0)["last run"].startswith("ok: ")
     write_log(wrapper, entry(50, dry_run=True))
-    assert findings(wrapper, 0)["last run"].startswith("ok: none has published yet; success at ")
-    write_log(wrapper, entry(40))
-    assert "none has published for 36 hours" in findings(wrapper, 2)["last run"]
+    assert findings(wrapper, 0)["last run"].startswith("ok: none of all members has published yet; success at ")
+    write_log(wrapper, entry(40) + entry(1, group_slugs=["a"]))
+    assert "none of all members has published for 36 hours" in findings(wrapper, 2)["last run"]
 
 
 def test_a_disk_with_little_room(

@@ -19,10 +19,8 @@ CANDIDATES = "signal_profiles_intermediate.int_snapshot_candidates"
 
 
 def test_no_selection_publishes_a_part_as_the_whole(
-    wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
+    wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
 ) -> None:
-    awkward_whiteballoon(whiteballoon)
-    wrapper.snapshot("--all")
     before = query(warehouse, f"select * from {SNAPSHOTS} order by user_id, group_slug")
     # What a scoped dry run leaves behind is one member's.
     wrapper.snapshot("--user", "1", "--dry-run")
@@ -41,10 +39,8 @@ def test_no_selection_publishes_a_part_as_the_whole(
 
 
 def test_hashes_follow_the_published_rows_whatever_happened_to_them(
-    wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
+    wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
 ) -> None:
-    awkward_whiteballoon(whiteballoon)
-    wrapper.snapshot("--all")
     query(warehouse, f"drop table {SNAPSHOTS} cascade")
     wrapper.snapshot("--user", "1")
     keys = "select user_id, group_slug from signal_profiles.{} order by 1, 2"

@@ -14,9 +14,9 @@ def entry(hours_ago: float, status: str = "success", **fields: object) -> str:
     """A line of the run log."""
     values: dict[str, object] = {
         "timestamp": (datetime.now(UTC) - timedelta(hours=hours_ago)).isoformat(), "run_id": "1", "status": status,
-        "dry_run": False, "group_slugs": None, "target_users": 1, "attempted": 1, "generated": 7, "skipped": 0,
-        "changed": 1, "unchanged": 0, "removed": 0, "snapshots_digest": "0", "duration_seconds": 1.5,
-        "output_dir": None, "error": None, "version": "0.1.0",
+        "dry_run": False, "group_slugs": None, "user_ids": None, "target_users": 1, "attempted": 1,
+        "generated": 7, "skipped": 0, "changed": 1, "unchanged": 0, "removed": 0, "snapshots_digest": "0",
+        "duration_seconds": 1.5, "output_dir": None, "error": None, "version": "0.1.0",
     }  # fmt: skip
     return json.dumps({**values, **fields}) + "\n"
 
@@ -34,10 +34,10 @@ def test_status_shows_the_runs_and_passes_over_the_lines_of_others(wrapper: Wrap
     shown = wrapper("status")
     assert shown.code == 0, shown.stderr
     table, failure = shown.stdout.splitlines()[:4], shown.stdout.splitlines()[4]
-    assert table[0].split() == ["UTC", "status", "groups", "snapshots", "changed", "removed", "seconds"]
-    assert table[1].split()[2:] == ["failed", "a,", "b", "1", "0", "1.5"]
-    assert table[2].split()[2:] == ["success", "all", "7", "1", "0", "1.5"]
-    assert table[3].split()[2:] == ["success", "(dry)", "all", "7", "1", "0", "1.5"]
+    assert table[0].split() == ["UTC", "status", "members", "groups", "snapshots", "changed", "removed", "seconds"]
+    assert table[1].split()[2:] == ["failed", "all", "a,", "b", "1", "0", "1.5"]
+    assert table[2].split()[2:] == ["success", "all", "all", "7", "1", "0", "1.5"]
+    assert table[3].split()[2:] == ["success", "(dry)", "all", "all", "7", "1", "0", "1.5"]
     assert failure.startswith("last failure, ")
     assert failure.rstrip().endswith(": data test x failed\N{REPLACEMENT CHARACTER}[31m")
 
@@ -47,10 +47,60 @@ def test_status_shows_the_runs_and_passes_over_the_lines_of_others(wrapper: Wrap
     assert found["last_success"]["dry_run"] is False
 
 
-def test_who_waited_in_vain_or_was_interrupted_has_not_failed(wrapper: Wrapper) -> None:
-    write_log(wrapper, entry(3, "failed", error="x", dry_run=True) + entry(2, "locked") + entry(1, "interrupted"))
+def test_status_after_runs_that_did_not_fail_shows_the_last_failure_of_a_real_run(wrapper: Wrapper) -> None:
+    others = [entry(hours, status) for hours, status in ((4, "locked"), (3, "interrupted"), (2, "refused"))]
+    write_log(wrapper, entry(5, "failed", error="x") + "".join(others) + entry(1, "failed", error="y", dry_run=True))
     assert json.loads(wrapper("status", "--json").stdout)["last_failure"]["error"] == "x"
-    assert re.search(r"^last failure \(dry\), .{16}: x$", wrapper("status").stdout, re.MULTILINE)
+    assert re.search(r"^last failure, .{16}: x$", wrapper("status").stdout, re.MULTILINE)
+
+
+def test_status_judges_lateness_by_runs_of_all_members(wrapper: Wrapper) -> None:
+    """An hourly timer of one group, or a run of one member, must not hide that the nightly run is dead."""
+    partial = entry(1, group_slugs=["a"]) + entry(1, user_ids=[7])
+    write_log(wrapper, entry(40) + partial)
+    result = wrapper("status")
+    assert result.code == 3
+    assert "warning: no run of all members has published for 36 hours (last at " in result.stdout
+    write_log(wrapper, entry(35) + partial)
+    assert wrapper("status").code == 0
+
+
+def test_status_of_groups_judges_lateness_by_runs_that_covered_each_of_them(wrapper: Wrapper) -> None:
+    write_log(wrapper, entry(40) + entry(30, group_slugs=["a", "b"]) + entry(1, user_ids=[7], group_slugs=["c"]))
+    assert wrapper("status", "--group-slug", "a").code == 0
+    assert wrapper("status", "--group-slug", "a", "--group-slug", "b").code == 0
+    result = wrapper("status", "--group-slug", "a", "--group-slug", "c")
+    assert result.code == 3
+    assert "warning: no run of group c has published for 36 hours (last at " in result.stdout
+    write_log(wrapper, entry(1))
+    assert wrapper("status", "--group-slug", "c").code == 0
+
+
+def test_a_failure_is_open_until_a_run_has_published_its_scope(wrapper: Wrapper) -> None:
+    failed = entry(2, "failed", error="x", group_slugs=["a"])
+    covering = [entry(1, group_slugs=["a", "b"]), entry(1)]
+    others = [
+        entry(1, "locked"), entry(1, group_slugs=["b"]), entry(1, user_ids=[7], group_slugs=["a"]),
+        entry(1, dry_run=True),
+    ]  # fmt: skip
+    for after, is_open in [*((run, False) for run in covering), *((run, True) for run in others)]:
+        write_log(wrapper, entry(3) + failed + after)
+        found = json.loads(wrapper.succeed("status", "--json").stdout)
+        assert (found["open_failure"] is not None) == is_open, after
+
+
+def test_status_shows_the_members_of_a_run(wrapper: Wrapper) -> None:
+    write_log(wrapper, entry(3) + entry(2, user_ids=[7, 12], group_slugs=["a"]) + entry(1, user_ids=[9]))
+    rows = [line.split() for line in wrapper.succeed("status").stdout.splitlines()]
+    assert rows[0] == ["UTC", "status", "members", "groups", "snapshots", "changed", "removed", "seconds"]
+    assert [row[3:5] for row in rows[1:4]] == [["all", "all"], ["7,", "12"], ["9", "all"]]
+
+
+def test_a_line_of_an_older_version_is_read(wrapper: Wrapper) -> None:
+    fields = json.loads(entry(1))
+    del fields["user_ids"]
+    write_log(wrapper, json.dumps(fields) + "\n")
+    assert json.loads(wrapper.succeed("status", "--json").stdout)["runs"][0]["user_ids"] is None
 
 
 def test_a_moment_without_a_zone_is_utc(wrapper: Wrapper) -> None:
@@ -72,7 +122,7 @@ def test_status_exits_with_3_where_the_last_success_is_too_long_ago(wrapper: Wra
     write_log(wrapper, text)
     result = wrapper("status")
     assert result.code == 3
-    assert f"warning: no run has published for 36 hours ({last}" in result.stdout
+    assert f"warning: no run of all members has published for 36 hours ({last}" in result.stdout
     assert json.loads(wrapper("status", "--json").stdout)["overdue"] is True
 
 
@@ -88,6 +138,7 @@ def test_status_shows_ten_runs_whatever_stands_between_them(wrapper: Wrapper) ->
     wrong: list[dict[str, Any]] = [
         {"timestamp": "yesterday"},
         {"group_slugs": [1]},
+        {"user_ids": ["1"]},
         {"duration_seconds": "x"},
         {"error": [1]},
         {"status": 5},
@@ -97,7 +148,7 @@ def test_status_shows_ten_runs_whatever_stands_between_them(wrapper: Wrapper) ->
     with (wrapper.cwd / "storage" / "signal_profile_snapshot.log").open("ab") as file:
         file.write(b"\xff\xfe of another program\n")
     shown = wrapper.succeed("status").stdout.splitlines()
-    assert [line.split()[4] for line in shown[1:]] == [str(hours) for hours in range(2, 12)]
+    assert [line.split()[5] for line in shown[1:]] == [str(hours) for hours in range(2, 12)]
     assert "\x1b" not in wrapper.succeed("status", FORCE_COLOR="1").stdout
     assert json.loads(wrapper.succeed("status", "--json", "--last", "20").stdout)["runs"][0]["generated"] == 0
 

@@ -6,7 +6,6 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from tests.wrapper.conftest import Wrapper, query
-from tests.wrapper.test_rows import awkward_whiteballoon
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 LOCKED_OUT = "canceling statement due to lock timeout"
@@ -26,7 +25,7 @@ full = partial(pytest.param, marks=pytest.mark.full)
 )
 def test_a_table_that_stays_locked(
     wrapper: Wrapper,
-    whiteballoon: WhiteBalloon,
+    awkward: WhiteBalloon,
     warehouse: Connection,
     blocker: Connection,
     table: str,
@@ -34,8 +33,6 @@ def test_a_table_that_stays_locked(
     begins: str,
     reason: str,
 ) -> None:
-    awkward_whiteballoon(whiteballoon)
-    wrapper.snapshot("--all")
     rows = "select * from signal_profiles.signal_profile_snapshots order by user_id, group_slug"
     before = query(warehouse, rows)
     query(blocker, f"lock table signal_profiles{table} in share row exclusive mode")
@@ -52,11 +49,9 @@ def test_a_table_that_stays_locked(
 
 
 def test_readers_never_hold_a_run_up(
-    wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection, blocker: Connection
+    wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection, blocker: Connection
 ) -> None:
     """An analyst's open transaction, on every table and view that is published."""
-    awkward_whiteballoon(whiteballoon)
-    wrapper.snapshot("--all")
     names = query(
         warehouse,
         "select relname from pg_class where relnamespace = 'signal_profiles'::regnamespace and relkind in ('r', 'v')",
@@ -64,6 +59,6 @@ def test_readers_never_hold_a_run_up(
     assert len(names) == 10
     for (name,) in names:
         query(blocker, f"table signal_profiles.{name}")
-    whiteballoon.comment(1, "one more")
+    awkward.comment(1, "one more")
     limited = f"{wrapper.environ['WAREHOUSE_URL']}&options=-c%20lock_timeout%3D2000"
     assert wrapper.snapshot("--all", WAREHOUSE_URL=limited)["changed"] == 2
