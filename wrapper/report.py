@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ _SECTIONS = [
         "Most messages",
         "user",
         "messages",
-        "select user_id::text as label, message_count as count, group_slug as detail from {snapshots} where {scope} "
+        "select user_id as label, message_count as count, group_slug as detail from {snapshots} where {scope} "
         'order by message_count desc, user_id, group_slug collate "C"',
         detail="group",
     ),
@@ -126,14 +127,14 @@ order by user_id, group_slug collate "C" limit {limit}
 """
 
 
-def write_report(warehouse: Warehouse, scope: Scope, path: Path) -> None:
-    """Write the page about the scope to `path`, through a link where it is one.
+def write_report(warehouse: Warehouse, scope: Scope, path: Path, names: Mapping[int, str]) -> None:
+    """Write the page about the scope to `path`, through a link where it is one, with the users' `names` by id.
 
     Raises ConfigurationError where nothing is published yet, a group of the scope is unknown, or the file cannot be
     written.
     """
     found = read_report(warehouse, scope)
-    page = render(found, scope).encode()
+    page = render(found, scope, names).encode()
     try:
         if path.exists() and not path.is_file():
             # A device or a pipe, such as /dev/stdout, is written to; only a file may be replaced.
@@ -166,8 +167,12 @@ def read_report(warehouse: Warehouse, scope: Scope) -> dict[str, Any]:
         }
 
 
-def render(found: dict[str, Any], scope: Scope) -> str:
+def render(found: dict[str, Any], scope: Scope, names: Mapping[int, str]) -> str:
     """Return the page; whatever a member wrote is escaped, and the page may load and run nothing."""
+
+    def with_name(user_id: int) -> str:
+        return f"{user_id} @{names[user_id]}" if user_id in names else str(user_id)
+
     environment = Environment(
         loader=PackageLoader("wrapper"),
         autoescape=True,
@@ -185,6 +190,7 @@ def render(found: dict[str, Any], scope: Scope) -> str:
         slugs=scope.group_slugs,
         overdue_after=OVERDUE_AFTER,
         limit=LIMIT,
+        with_name=with_name,
     )
 
 

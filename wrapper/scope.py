@@ -14,10 +14,11 @@ from wrapper.settings import Settings
 
 @dataclasses.dataclass(frozen=True)
 class Scope:
-    """Users and groups of a run; None stands for all."""
+    """Users and groups of a run; None stands for all. people.resolve() turns the names, without @, into ids."""
 
     user_ids: tuple[int, ...] | None = None
     group_slugs: tuple[str, ...] | None = None
+    user_names: tuple[str, ...] = ()
 
     # For relations with the columns user_id and group_slug, with parameters() as the query's parameters.
     predicate = sql.SQL(

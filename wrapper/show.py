@@ -1,6 +1,7 @@
 """One member's published snapshots, with their hashes and what keeps the bio fresh or not."""
 
 import dataclasses
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -17,17 +18,22 @@ from wrapper.warehouse import Warehouse
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """A published snapshot and what is known beside it; a bio is of one group, in the others it has no reason."""
+    """A published snapshot and what is known beside it; a bio is of one group, in the others it has no reason.
+
+    The name is None unless it was asked for.
+    """
 
     snapshot: SignalProfileSnapshot
     snapshot_hash: str | None
     changed_at: datetime | None
     bio: str | None
     domains: dict[str, int]
+    user_name: str | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON's types."""
         return {
+            **({} if self.user_name is None else {"user_name": self.user_name}),
             "snapshot": self.snapshot.to_dict(),
             "snapshot_hash": self.snapshot_hash,
             "changed_at": None if self.changed_at is None else self.changed_at.isoformat(),
@@ -36,12 +42,12 @@ class Card:
         }
 
 
-def read_cards(warehouse: Warehouse, user_id: int, group_slugs: tuple[str, ...] | None) -> list[Card]:
-    """Return the user's snapshots, in these groups or in all, by group.
+def read_cards(warehouse: Warehouse, scope: Scope, names: Mapping[int, str]) -> list[Card]:
+    """Return the snapshots of the scope's one user, by group, with the user's name if it is in `names`.
 
     Raises ConfigurationError where there are none, the user or a group is unknown, or nothing is published yet.
     """
-    scope = Scope((user_id,), group_slugs)
+    (user_id,) = scope.user_ids or ()
     settings = warehouse.settings
     query = sql.SQL(
         """
@@ -81,7 +87,10 @@ def read_cards(warehouse: Warehouse, user_id: int, group_slugs: tuple[str, ...] 
             raise ConfigurationError(
                 f"USER {user_id} has no published snapshot: there will be one after the member has written in a group"
             )
-        asked, theirs = ", ".join(map(repr, group_slugs or ())), ", ".join(repr(row["group_slug"]) for row in rows)
+        asked, theirs = (
+            ", ".join(map(repr, scope.group_slugs or ())),
+            ", ".join(repr(row["group_slug"]) for row in rows),
+        )
         raise ConfigurationError(f"USER {user_id} has no published snapshot in {asked}, but in {theirs}")
     return [
         Card(
@@ -90,6 +99,7 @@ def read_cards(warehouse: Warehouse, user_id: int, group_slugs: tuple[str, ...] 
             changed_at=row["changed_at"],
             bio=row["reason"],
             domains=row["domains"],
+            user_name=names.get(user_id),
         )
         for row in shown
     ]

@@ -148,7 +148,7 @@ UNKNOWN = "has neither a membership nor a published snapshot"
         ),
         (["47"], "USER 47 has no published snapshot: there will be one after the member has written in a group"),
         ([str(2**63)], f"USER {2**63} is no id: ids are whole numbers of 64 bits"),
-        (["ana"], "Invalid value for 'USER': 'ana' is not a valid integer."),
+        (["ana"], "Invalid value for 'USER': 'ana' is neither an id nor @ and a name"),
     ],
 )
 def test_nobody_to_show_is_one_line(example: Wrapper, arguments: list[str], complaint: str) -> None:
