@@ -1,4 +1,4 @@
--- How many bios of each group are to be rewritten, and why?
+-- How many bios are to be written from each group's snapshots, and why? Each member counts in one group alone.
 
 with freshness as (
 

@@ -52,14 +52,18 @@ select format('grant connect on database %I to %I, %I, %I', current_database(), 
 select format('grant temporary on database %I to %I', current_database(), :'runner')
 \gexec
 
--- The runner reads the tables of WhiteBalloon's that the project reads, not users with their passwords. Those that this
--- WhiteBalloon does not have (yet) are passed over.
+-- The runner reads the tables of WhiteBalloon's that the project reads, and of users the ids and names, not the passwords.
+-- Those that this WhiteBalloon does not have (yet) are passed over.
 grant usage on schema :"wb_schema" to :"runner";
 select format('grant select on %I.%I to %I', schemaname, tablename, :'runner')
 from pg_tables
 where
     schemaname = :'wb_schema'
     and tablename in ('user_attributes', 'help_requests', 'request_comments', 'user_profile_highlights')
+\gexec
+select format('grant select (id, username) on %I.%I to %I', schemaname, tablename, :'runner')
+from pg_tables
+where schemaname = :'wb_schema' and tablename = 'users'
 \gexec
 
 -- It owns the project's schemas and so needs no right to create others.

@@ -13,7 +13,25 @@ import click
 from wrapper import interrupts
 from wrapper.errors import ExitCode, WrapperError
 
-_USERS = click.option("--user", "users", type=int, multiple=True, metavar="ID", help="Only this user; may repeat.")
+
+def _user(value: str) -> int | str:
+    if value.startswith("@"):
+        return value
+    try:
+        return int(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is neither an id nor @ and a name") from None
+
+
+_USERS = click.option(
+    "--user",
+    "users",
+    type=_user,
+    multiple=True,
+    metavar="ID|@NAME",
+    help="Only this user, by id or by the name in WhiteBalloon; may repeat.",
+)
+_NAMES = click.option("--names", is_flag=True, help="Print user names too, read from WhiteBalloon and not stored.")
 _SLUGS = click.option("--group-slug", "slugs", multiple=True, metavar="SLUG", help="Only this group; may repeat.")
 
 
@@ -65,7 +83,7 @@ def cli(context: click.Context) -> None:
 )
 def snapshot(
     everybody: bool,
-    users: tuple[int, ...],
+    users: tuple[int | str, ...],
     slugs: tuple[str, ...],
     dry_run: bool,
     output_dir: Path | None,
@@ -74,7 +92,7 @@ def snapshot(
 ) -> None:
     """Load, build, test and publish snapshots, then hash and log them."""
     if everybody == bool(users):
-        raise click.UsageError("give either --all or --user ID")
+        raise click.UsageError("give either --all or --user ID|@NAME")
     from wrapper.run import Listener, Request, run_snapshot
 
     if output_dir is not None and not str(output_dir).strip("."):
@@ -165,15 +183,16 @@ def dbt(arguments: tuple[str, ...]) -> None:
     help="Only those whose hash moved since, such as 2026-01-31T04:00; UTC unless it has an offset.",
 )
 @click.option("--stale", is_flag=True, help="Only those whose bio is to be written anew.")
-def export(users: tuple[int, ...], slugs: tuple[str, ...], changed_since: Any, stale: bool) -> None:
+def export(users: tuple[int | str, ...], slugs: tuple[str, ...], changed_since: Any, stale: bool) -> None:
     """Print the published snapshots with their hashes and analyses, as JSON lines."""
-    from wrapper import consumers
+    from wrapper import consumers, people
     from wrapper.settings import read_settings
     from wrapper.warehouse import open_published
 
-    selection = consumers.Selection(_scope(users, slugs), changed_since, stale)
+    scope = _scope(users, slugs)
     with open_published(read_settings()) as warehouse:
-        for line in consumers.export(warehouse, selection):
+        scope = people.resolve(warehouse.settings, warehouse.connection, scope)
+        for line in consumers.export(warehouse, consumers.Selection(scope, changed_since, stale)):
             click.echo(line)
 
 
@@ -199,18 +218,54 @@ def freshness(as_json: bool) -> None:
 
 
 @cli.command()
-@click.argument("user", type=int, metavar="USER")
 @_SLUGS
+def members(slugs: tuple[str, ...]) -> None:
+    """List the members of all imported groups, with their ids, names and groups.
+
+    They are read from WhiteBalloon, so new members are listed before any run has seen them.
+    """
+    from wrapper import people
+    from wrapper.settings import read_settings
+    from wrapper.terminal import console, safe, table
+    from wrapper.warehouse import open_warehouse
+
+    settings = read_settings()
+    with contextlib.ExitStack() as stack:
+        connection = None
+        if settings.sqlite_path is None:
+            connection = stack.enter_context(open_warehouse(settings, to_write=False)).connection
+        found = people.read_members(settings, connection, _scope((), slugs).group_slugs or ())
+    rows = [
+        (
+            str(member.user_id),
+            safe(f"@{member.name}" if member.name is not None else ""),
+            safe(", ".join(member.group_slugs)),
+        )
+        for member in found
+    ]
+    console().print(table(("user", "name", "groups"), rows, right=("user",)))
+
+
+@cli.command()
+@click.argument("user", type=_user, metavar="USER")
+@_SLUGS
+@_NAMES
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead.")
-def show(user: int, slugs: tuple[str, ...], as_json: bool) -> None:
-    """Show the published snapshots of the member with the id USER, one card a group."""
+def show(user: int | str, slugs: tuple[str, ...], names: bool, as_json: bool) -> None:
+    """Show the published snapshots of a member, one card a group.
+
+    USER is the member's id, or @ and the member's name in WhiteBalloon.
+    """
+    from wrapper import people
     from wrapper import show as shown
     from wrapper.settings import read_settings
     from wrapper.warehouse import open_published
 
     scope = _scope((user,), slugs, "USER")
     with open_published(read_settings()) as warehouse:
-        cards = shown.read_cards(warehouse, scope)
+        scope = people.resolve(warehouse.settings, warehouse.connection, scope, "USER")
+        known = people.read_names(warehouse.settings, warehouse.connection) if names else {}
+        cards = shown.read_cards(warehouse, scope, known)
     if as_json:
         click.echo(json.dumps([card.to_dict() for card in cards]))
         return
@@ -222,6 +277,7 @@ def show(user: int, slugs: tuple[str, ...], as_json: bool) -> None:
 
 @cli.command()
 @_SLUGS
+@_NAMES
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -229,19 +285,19 @@ def show(user: int, slugs: tuple[str, ...], as_json: bool) -> None:
     metavar="FILE",
     help="The page to write.",
 )
-def report(slugs: tuple[str, ...], output: Path) -> None:
+def report(slugs: tuple[str, ...], names: bool, output: Path) -> None:
     """Write one self-contained HTML page about what is published.
 
     It loads and runs nothing.
     """
-    from datetime import UTC, datetime
-
+    from wrapper import people
     from wrapper.report import write_report
     from wrapper.settings import read_settings
     from wrapper.warehouse import open_published
 
     with open_published(read_settings()) as warehouse:
-        write_report(warehouse, _scope((), slugs), output, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
+        known = people.read_names(warehouse.settings, warehouse.connection) if names else {}
+        write_report(warehouse, _scope((), slugs), output, known)
     _say(f"wrote {output}")
 
 
@@ -381,16 +437,18 @@ def _say(line: str, newline: bool = True) -> None:
         click.echo(line, nl=newline, err=True)
 
 
-def _scope(users: tuple[int, ...], slugs: tuple[str, ...], named: str = "--user") -> Any:
+def _scope(users: tuple[int | str, ...], slugs: tuple[str, ...], named: str = "--user") -> Any:
     from wrapper.scope import Scope
 
-    for user in users:
+    ids = tuple(user for user in users if isinstance(user, int))
+    for user in ids:
         if not -(2**63) <= user < 2**63:
             raise click.UsageError(f"{named} {user} is no id: ids are whole numbers of 64 bits")
     for slug in slugs:
         if any("\ud800" <= character <= "\udfff" for character in slug):
             raise click.UsageError("--group-slug is no valid UTF-8")
-    return Scope(users or None, slugs or None)
+    names = tuple(user.removeprefix("@") for user in users if isinstance(user, str))
+    return Scope(ids if users else None, slugs or None, names)
 
 
 def _embedded_server() -> Any:

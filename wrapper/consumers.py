@@ -12,8 +12,8 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from psycopg2.extras import RealDictCursor
 
 from wrapper.errors import ConfigurationError
-from wrapper.published import SNAPSHOT_COLUMNS, hashes_table, snapshots_table
-from wrapper.scope import Scope
+from wrapper.published import SNAPSHOT_COLUMNS, await_hashes, hashes_table, snapshots_table
+from wrapper.scope import EVERYTHING, Scope, refuse_unknown
 from wrapper.settings import Settings
 from wrapper.snapshot import SignalProfileSnapshot
 from wrapper.warehouse import NOTHING_PUBLISHED, Warehouse, exists
@@ -48,6 +48,11 @@ def freshness_view(settings: Settings) -> sql.Identifier:
     return sql.Identifier(settings.warehouse_schema, "signal_profile_highlight_freshness")
 
 
+def memberships_table(settings: Settings) -> sql.Identifier:
+    """Return the table of published memberships."""
+    return sql.Identifier(settings.warehouse_schema, "signal_profile_memberships")
+
+
 def highlights_table(settings: Settings) -> sql.Identifier:
     """Return the table of published highlights."""
     return sql.Identifier(settings.warehouse_schema, "signal_profile_highlights")
@@ -56,7 +61,7 @@ def highlights_table(settings: Settings) -> sql.Identifier:
 def export(warehouse: Warehouse, selection: Selection) -> Iterator[str]:
     """Yield a line of JSON for each selected snapshot, by user and group, all from one view of the data.
 
-    Raises ConfigurationError where nothing is published yet.
+    Raises ConfigurationError where nothing is published yet, or a user or group of the selection is unknown.
     """
     settings = warehouse.settings
     query = sql.SQL(
@@ -88,16 +93,18 @@ def export(warehouse: Warehouse, selection: Selection) -> Iterator[str]:
         "changed_since": selection.changed_since,
         "stale": selection.stale,
     }
-    with reading(warehouse) as connection, connection.cursor(name="export", cursor_factory=RealDictCursor) as cursor:
+    await_hashes(warehouse.connection, settings)
+    with reading(warehouse, selection.scope) as connection:
+        # With hold: the server keeps the rows when the transaction ends, so a slow reader does not hold back vacuum.
+        cursor = connection.cursor(name="export", cursor_factory=RealDictCursor, withhold=True)
         cursor.itersize = _BATCH
-        # One statement sees one moment, whatever is published while its rows are fetched.
         cursor.execute(query, parameters)
-        for row in cursor:
-            analyses = row.pop("analyses")
-            snapshot = SignalProfileSnapshot.from_dict(row)
-            yield json.dumps(
-                {"snapshot": snapshot.to_dict(), "snapshot_hash": snapshot.snapshot_hash(), "analyses": analyses}
-            )
+    for row in cursor:
+        analyses = row.pop("analyses")
+        snapshot = SignalProfileSnapshot.from_dict(row)
+        yield json.dumps(
+            {"snapshot": snapshot.to_dict(), "snapshot_hash": snapshot.snapshot_hash(), "analyses": analyses}
+        )
 
 
 def read_freshness(warehouse: Warehouse) -> Freshness:
@@ -130,15 +137,21 @@ def count_stale_highlights(connection: Connection, settings: Settings) -> int:
 
 
 @contextlib.contextmanager
-def reading(warehouse: Warehouse) -> Iterator[Connection]:
+def reading(warehouse: Warehouse, scope: Scope = EVERYTHING, user_argument: str = "--user") -> Iterator[Connection]:
     """Open one read-only moment of what is published.
 
-    Raises ConfigurationError where nothing is published yet.
+    Raises ConfigurationError where nothing is published yet, or a user or group of the scope is unknown there;
+    `user_argument` is what the command line calls a user.
     """
+    settings = warehouse.settings
     with warehouse.connection as connection:
         connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
         with connection.cursor() as cursor:
             # The view is what a build makes last.
-            if not exists(cursor, freshness_view(warehouse.settings)):
+            if not exists(cursor, freshness_view(settings)):
                 raise ConfigurationError(NOTHING_PUBLISHED)
+            # A release without the table of memberships may have published last.
+            published = (snapshots_table(settings), memberships_table(settings))
+            known = [table for table in published if exists(cursor, table)]
+            refuse_unknown(cursor, scope, known, user_argument)
         yield connection

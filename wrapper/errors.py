@@ -20,6 +20,11 @@ class WrapperError(Exception):
     exit_code = ExitCode.USAGE
     status = "failed"
 
+    @property
+    def logged(self) -> str:
+        """What the run log says of it: the message, unless that has a name in it."""
+        return str(self)
+
 
 class ConfigurationError(WrapperError):
     """A setting, a source or the warehouse is not usable as it is."""
@@ -29,6 +34,12 @@ class UnknownScopeError(ConfigurationError):
     """The scope names a user or a group that does not exist; such a run does not count as a failure."""
 
     status = "refused"
+
+
+class UnknownNameError(UnknownScopeError):
+    """The scope has a user by a name that WhiteBalloon does not have."""
+
+    logged = "WhiteBalloon has no user of a name that was given"
 
 
 class BuildError(WrapperError):

@@ -1,23 +1,21 @@
 """The files of --output-dir: one a snapshot, replaced atomically, left alone where nothing changed."""
 
-import itertools
+import hashlib
 import json
 import os
 import re
 import tempfile
 import urllib.parse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-
-from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 
 from wrapper.errors import ConfigurationError
 from wrapper.scope import Scope
 from wrapper.snapshot import SignalProfileSnapshot
 
-_NAME = re.compile(r"(-?[0-9]+)-(.+)\.json")
-_BATCH = 1000
+_NAME = re.compile(r"(-?[0-9]+)-(~[0-9a-f]{64}|[A-Za-z0-9_.%-]+)\.json")
+# In bytes, on the file systems of Linux and macOS.
+_LONGEST_NAME = 255
 
 
 def prepare(directory: Path) -> None:
@@ -34,72 +32,55 @@ def prepare(directory: Path) -> None:
 
 
 def file_name(user_id: int, group_slug: str) -> str:
-    """Return a snapshot's file name: everything in the slug outside A-Z, a-z, 0-9, _, . and - percent-encoded."""
+    """Return a snapshot's file name: everything in the slug outside A-Z, a-z, 0-9, _, . and - percent-encoded.
+
+    Where that is too long for a file name, `~` and the SHA-256 of the slug, in lower-case hex, stand for the slug.
+    """
     # quote() leaves a tilde as it is, whatever is asked of it.
     slug = urllib.parse.quote(group_slug, safe="").replace("~", "%7E")
-    return f"{user_id}-{slug}.json"
+    name = f"{user_id}-{slug}.json"
+    if len(name) > _LONGEST_NAME:
+        return f"{user_id}-~{hashlib.sha256(group_slug.encode()).hexdigest()}.json"
+    return name
 
 
-def write_files(directory: Path, snapshots: Iterable[SignalProfileSnapshot]) -> None:
-    """Write a file for each snapshot whose content is not there yet.
+def write_files(directory: Path, snapshots: Iterable[SignalProfileSnapshot], scope: Scope) -> None:
+    """Write a file for each snapshot whose content is not there yet, and delete those of other snapshots in the scope.
 
-    Raises ConfigurationError, after all others are written, where one cannot be.
+    `snapshots` are all that the scope has; files of other programs stay. Raises ConfigurationError, after everything
+    else is done, where a file cannot be written or deleted.
     """
-    failures = []
+    failures, published = [], set()
     for snapshot in snapshots:
-        path = directory / file_name(snapshot.user_id, snapshot.group_slug)
+        name = file_name(snapshot.user_id, snapshot.group_slug)
+        published.add(name)
         text = json.dumps(snapshot.to_dict(), ensure_ascii=False, indent=2, sort_keys=True) + "\n"
         try:
-            replace_file(path, text.encode())
+            replace_file(directory / name, text.encode())
         except OSError as error:
-            failures.append(f"{path.name}: {error.strerror}")
-    if failures:
-        raise ConfigurationError(f"--output-dir lacks {len(failures)} of them, the first {failures[0]}")
-
-
-def remove_stale_files(cursor: Cursor, directory: Path, published: sql.Identifier, scope: Scope) -> None:
-    """Delete the files of snapshots in the scope that are no longer published; other files stay.
-
-    Raises ConfigurationError where one cannot be deleted.
-    """
-    keys = _keys_of_files(directory, scope)
-    while batch := list(itertools.islice(keys, _BATCH)):
-        cursor.execute(
-            sql.SQL(
-                """
-                select f.user_id, f.group_slug
-                from unnest(%s::bigint[], %s::text[]) as f (user_id, group_slug)
-                where not exists (
-                    select from {} as p where p.user_id = f.user_id and p.group_slug = f.group_slug
-                )
-                """
-            ).format(published),
-            ([user_id for user_id, _ in batch], [group_slug for _, group_slug in batch]),
-        )
-        for user_id, group_slug in cursor.fetchall():
-            path = directory / file_name(user_id, group_slug)
+            failures.append(f"{name} cannot be written: {error.strerror}")
+    for path in directory.iterdir():
+        if path.name not in published and _is_in_scope(path.name, scope):
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
-                raise ConfigurationError(f"{path.name} in --output-dir cannot be deleted: {error.strerror}") from error
+                failures.append(f"{path.name} cannot be deleted: {error.strerror}")
+    if failures:
+        raise ConfigurationError(f"{len(failures)} files in --output-dir are not up to date, the first: {failures[0]}")
 
 
-def _keys_of_files(directory: Path, scope: Scope) -> Iterator[tuple[int, str]]:
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            key = _key(entry.name)
-            if key is not None and scope.covers(*key):
-                yield key
-
-
-def _key(name: str) -> tuple[int, str] | None:
-    """The key in a file name that is written here; a file that merely looks alike is not ours to delete."""
+def _is_in_scope(name: str, scope: Scope) -> bool:
+    """Whether file_name() gives this name to a snapshot in the scope; what merely looks alike is not ours to delete."""
     match = _NAME.fullmatch(name)
-    if match is None or "%00" in name:
-        return None
-    user_id, group_slug = int(match[1]), urllib.parse.unquote(match[2])
-    written_here = name.isascii() and name == file_name(user_id, group_slug) and -(2**63) <= user_id < 2**63
-    return (user_id, group_slug) if written_here else None
+    if match is None or match[1] != str(user_id := int(match[1])) or not -(2**63) <= user_id < 2**63:
+        return False
+    if match[2].startswith("~"):
+        # A digest does not say of which slug it is.
+        if scope.group_slugs is None:
+            return scope.user_ids is None or user_id in scope.user_ids
+        return any(scope.covers(user_id, slug) and name == file_name(user_id, slug) for slug in scope.group_slugs)
+    group_slug = urllib.parse.unquote(match[2])
+    return "\0" not in group_slug and name == file_name(user_id, group_slug) and scope.covers(user_id, group_slug)
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -4,11 +4,12 @@ import dataclasses
 import hashlib
 import itertools
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
-from psycopg2.extras import RealDictCursor, execute_values
+from psycopg2.extras import Json, RealDictCursor, execute_values
 
 from wrapper.scope import Scope
 from wrapper.settings import Settings
@@ -32,6 +33,14 @@ class Outcome:
     snapshots_digest: str
 
 
+@dataclasses.dataclass(frozen=True)
+class LastRun:
+    """When a run ended, with its offset, and how long that is ago, both by the warehouse's clock."""
+
+    finished_at: datetime
+    age: timedelta
+
+
 def snapshots_table(settings: Settings) -> sql.Identifier:
     """Return the published table."""
     return sql.Identifier(settings.warehouse_schema, "signal_profile_snapshots")
@@ -45,6 +54,11 @@ def candidates_table(settings: Settings) -> sql.Identifier:
 def hashes_table(settings: Settings) -> sql.Identifier:
     """Return the table of published hashes."""
     return sql.Identifier(settings.warehouse_schema, "signal_profile_snapshot_hashes")
+
+
+def runs_table(settings: Settings) -> sql.Identifier:
+    """Return the table of the last run over each scope."""
+    return sql.Identifier(settings.warehouse_schema, "signal_profile_runs")
 
 
 def count_memberships(cursor: Cursor, settings: Settings) -> tuple[int, int]:
@@ -115,9 +129,82 @@ def store_hashes(connection: Connection, settings: Settings, scope: Scope, run_i
         )
         generated, changed, unchanged, removed = cursor.fetchone() or (0, 0, 0, 0)
         if not dry_run:
+            cursor.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (_hashes_lock(settings),))
             _store(cursor, hashes, table, run_id)
             cursor.execute(sql.SQL("analyze {}").format(hashes))
+            record_run(cursor, settings, scope, run_id)
         return Outcome(generated, changed, unchanged, removed, _digest(connection))
+
+
+def record_run(cursor: Cursor, settings: Settings, scope: Scope, run_id: str) -> None:
+    """Record that a run has just brought the scope up to date, in place of the last one over the same scope."""
+    parameters: dict[str, object] = {
+        name: None if values is None else Json(sorted(set(values))) for name, values in scope.parameters().items()
+    }
+    runs = runs_table(settings)
+    cursor.execute(
+        sql.SQL(
+            """
+            delete from {}
+            where user_ids is not distinct from %(user_ids)s::jsonb
+                and group_slugs is not distinct from %(group_slugs)s::jsonb
+            """
+        ).format(runs),
+        parameters,
+    )
+    cursor.execute(
+        sql.SQL(
+            """
+            insert into {} (run_id, finished_at, user_ids, group_slugs)
+            values (%(run_id)s, clock_timestamp(), %(user_ids)s, %(group_slugs)s)
+            """
+        ).format(runs),
+        {**parameters, "run_id": run_id},
+    )
+
+
+def read_last_run(connection: Connection, settings: Settings, scope: Scope) -> LastRun | None:
+    """Return the last run over all members of the scope's groups: of several groups, the one whose run is oldest.
+
+    None where no run is recorded for one of them.
+    """
+    runs = runs_table(settings)
+    with connection.cursor() as cursor:
+        # A release that had no such table may have published last.
+        if not exists(cursor, runs):
+            return None
+        cursor.execute(
+            sql.SQL(
+                """
+                select min(latest), now() - min(latest)
+                from unnest(coalesce(%(group_slugs)s::text[], array[null])) as wanted (group_slug)
+                cross join lateral (
+                    select max(finished_at) as latest
+                    from {}
+                    where user_ids is null and (group_slugs is null or group_slugs ? wanted.group_slug)
+                ) as runs
+                having count(*) = count(latest)
+                """
+            ).format(runs),
+            scope.parameters(),
+        )
+        row = cursor.fetchone()
+        return None if row is None else LastRun(*row)
+
+
+def await_hashes(connection: Connection, settings: Settings) -> None:
+    """Wait for hashes that are being stored, so that the caller sees all whose changed_at is earlier than this call.
+
+    A reader that waits first thus misses no change: it sees it, or the change has a later changed_at.
+    """
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_advisory_xact_lock_shared(hashtextextended(%s, 0))", (_hashes_lock(settings),))
+    connection.autocommit = False
+
+
+def _hashes_lock(settings: Settings) -> str:
+    return ".".join(hashes_table(settings).strings)
 
 
 def _store(cursor: Cursor, hashes: sql.Identifier, snapshots: sql.Identifier, run_id: str) -> None:
@@ -135,7 +222,7 @@ def _store(cursor: Cursor, hashes: sql.Identifier, snapshots: sql.Identifier, ru
         sql.SQL(
             """
             insert into {} as stored (user_id, group_slug, snapshot_hash, changed_at, run_id)
-            select user_id, group_slug, snapshot_hash, now(), %s from current_hashes
+            select user_id, group_slug, snapshot_hash, (select clock_timestamp()), %s from current_hashes
             on conflict (user_id, group_slug) do update
             set snapshot_hash = excluded.snapshot_hash, changed_at = excluded.changed_at, run_id = excluded.run_id
             where stored.snapshot_hash <> excluded.snapshot_hash

@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from psycopg2.extras import RealDictCursor
 from wrapper.consumers import freshness_view, reading
 from wrapper.errors import ConfigurationError
 from wrapper.output_files import replace_file
-from wrapper.published import snapshots_table
+from wrapper.published import read_last_run, snapshots_table
 from wrapper.scope import Scope
 from wrapper.settings import Settings
+from wrapper.status import OVERDUE_AFTER
 from wrapper.warehouse import Warehouse
 
 # How many rows a table of the page has at most.
@@ -41,7 +43,7 @@ _SECTIONS = [
         "Most messages",
         "user",
         "messages",
-        "select user_id::text as label, message_count as count, group_slug as detail from {snapshots} where {scope} "
+        "select user_id as label, message_count as count, group_slug as detail from {snapshots} where {scope} "
         'order by message_count desc, user_id, group_slug collate "C"',
         detail="group",
     ),
@@ -95,7 +97,6 @@ _SECTIONS = [
         'group by kind order by count desc, kind collate "C"',
     ),
 ]
-_SLUGS = "select distinct group_slug from {snapshots} where {scope}"
 _TOTALS = """
 select
     count(distinct user_id) as members, count(*) as snapshots, count(distinct group_slug) as groups,
@@ -126,14 +127,14 @@ order by user_id, group_slug collate "C" limit {limit}
 """
 
 
-def write_report(warehouse: Warehouse, scope: Scope, path: Path, made_at: str) -> None:
-    """Write the page about the scope to `path`, through a link where it is one; `made_at` says when, on the page.
+def write_report(warehouse: Warehouse, scope: Scope, path: Path, names: Mapping[int, str]) -> None:
+    """Write the page about the scope to `path`, through a link where it is one, with the users' `names` by id.
 
-    Raises ConfigurationError where nothing is published, in the groups of the scope or at all, or where the file cannot
-    be written.
+    Raises ConfigurationError where nothing is published yet, a group of the scope is unknown, or the file cannot be
+    written.
     """
     found = read_report(warehouse, scope)
-    page = render(found, scope, made_at).encode()
+    page = render(found, scope, names).encode()
     try:
         if path.exists() and not path.is_file():
             # A device or a pipe, such as /dev/stdout, is written to; only a file may be replaced.
@@ -147,19 +148,16 @@ def write_report(warehouse: Warehouse, scope: Scope, path: Path, made_at: str) -
 def read_report(warehouse: Warehouse, scope: Scope) -> dict[str, Any]:
     """Return what the page shows, all of one moment.
 
-    Raises ConfigurationError where nothing is published yet, or nothing in a group of the scope.
+    Raises ConfigurationError where nothing is published yet, or a group of the scope is unknown.
     """
-    with reading(warehouse) as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
+    with reading(warehouse, scope) as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
 
         def rows(query: str) -> list[dict[str, Any]]:
             cursor.execute(sql.SQL(query).format(**_names(warehouse.settings, scope)), scope.parameters())
             return [dict(row) for row in cursor]
 
-        known = {row["group_slug"] for row in rows(_SLUGS)}
-        for slug in scope.group_slugs or ():
-            if slug not in known:
-                raise ConfigurationError(f"--group-slug {slug!r} has no published snapshot")
         return {
+            "last_run": read_last_run(connection, warehouse.settings, scope),
             "totals": rows(_TOTALS)[0],
             "sections": [{"section": section, "rows": rows(section.query + " limit {limit}")} for section in _SECTIONS],
             "recent": rows(_RECENT),
@@ -169,8 +167,12 @@ def read_report(warehouse: Warehouse, scope: Scope) -> dict[str, Any]:
         }
 
 
-def render(found: dict[str, Any], scope: Scope, made_at: str) -> str:
+def render(found: dict[str, Any], scope: Scope, names: Mapping[int, str]) -> str:
     """Return the page; whatever a member wrote is escaped, and the page may load and run nothing."""
+
+    def with_name(user_id: int) -> str:
+        return f"{user_id} @{names[user_id]}" if user_id in names else str(user_id)
+
     environment = Environment(
         loader=PackageLoader("wrapper"),
         autoescape=True,
@@ -182,7 +184,13 @@ def render(found: dict[str, Any], scope: Scope, made_at: str) -> str:
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     template = environment.get_template("report.html")
     return template.render(
-        found, style=style, style_digest=digest, slugs=scope.group_slugs, made_at=made_at, limit=LIMIT
+        found,
+        style=style,
+        style_digest=digest,
+        slugs=scope.group_slugs,
+        overdue_after=OVERDUE_AFTER,
+        limit=LIMIT,
+        with_name=with_name,
     )
 
 

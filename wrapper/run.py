@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg2
 
-from wrapper import dbt_client, interrupts, metrics, output_files, published
+from wrapper import dbt_client, interrupts, metrics, output_files, people, published
 from wrapper.consumers import count_stale_highlights
 from wrapper.contract import check_version
 from wrapper.errors import BuildError, WrapperError
@@ -70,7 +70,7 @@ def run_snapshot(request: Request, listener: Listener) -> Entry:
             else:
                 stale_highlights = _run(settings, request, entry, listener)
     except WrapperError as error:
-        entry.status, entry.error = error.status, str(error)
+        entry.status, entry.error = error.status, error.logged
         raise
     except KeyboardInterrupt as error:
         entry.status, entry.error = "interrupted", str(error) or "interrupted"
@@ -93,6 +93,8 @@ def _run(settings: Settings, request: Request, entry: Entry, listener: Listener)
     if request.output_dir is not None and not request.dry_run:
         output_files.prepare(request.output_dir)
     with open_warehouse(settings) as warehouse:
+        request = dataclasses.replace(request, scope=people.resolve(settings, warehouse.connection, request.scope))
+        entry.user_ids = request.scope.parameters()["user_ids"]
         warehouse.lock(request.wait_seconds)
         if not request.dry_run:
             check_version(warehouse)
@@ -143,5 +145,4 @@ def _write_files(warehouse: Warehouse, scope: Scope, directory: Path) -> None:
     with warehouse.connection as connection, connection.cursor() as cursor:
         if not exists(cursor, table):
             return
-        output_files.write_files(directory, published.read_snapshots(connection, table, scope))
-        output_files.remove_stale_files(cursor, directory, table, scope)
+        output_files.write_files(directory, published.read_snapshots(connection, table, scope), scope)

@@ -14,10 +14,11 @@ from wrapper.settings import Settings
 
 @dataclasses.dataclass(frozen=True)
 class Scope:
-    """Users and groups of a run; None stands for all."""
+    """Users and groups of a run; None stands for all. people.resolve() turns the names, without @, into ids."""
 
     user_ids: tuple[int, ...] | None = None
     group_slugs: tuple[str, ...] | None = None
+    user_names: tuple[str, ...] = ()
 
     # For relations with the columns user_id and group_slug, with parameters() as the query's parameters.
     predicate = sql.SQL(
@@ -43,37 +44,60 @@ class Scope:
         )
 
 
+EVERYTHING = Scope()
+
+
 def holds_anything(cursor: Cursor, settings: Settings, scope: Scope, published: Sequence[sql.Identifier]) -> bool:
     """Tell whether the scope holds a membership, or a row in one of the `published` tables.
 
-    Raises UnknownScopeError at a user or a slug that has neither.
+    Raises UnknownScopeError that names each user and slug that has neither.
     """
-    known = sql.SQL(
+    prefix = project_vars()["membership_key_prefix"]
+    memberships = sql.SQL(
         """
-        select user_id, substr(key, length(%(prefix)s) + 1) as group_slug
-        from {}
-        where starts_with(key, %(prefix)s) and key <> %(prefix)s
+        (
+            select user_id, substr(key, length({prefix}) + 1) as group_slug
+            from {attributes}
+            where starts_with(key, {prefix}) and key <> {prefix}
+        ) as memberships
         """
-    ).format(sql.Identifier(settings.read_schema, "user_attributes"))
-    for table in published:
-        known = sql.SQL("{} union all select user_id, group_slug from {}").format(known, table)
-    parameters = {**scope.parameters(), "prefix": project_vars()["membership_key_prefix"]}
-    for column, option, wanted in (
-        ("user_id", "--user", scope.user_ids),
-        ("group_slug", "--group-slug", scope.group_slugs),
-    ):
-        cursor.execute(
-            sql.SQL("select distinct {0} from ({1}) as known where {0} = any(%(wanted)s)").format(
-                sql.Identifier(column), known
-            ),
-            {**parameters, "wanted": list(wanted or ())},
-        )
-        found = {row[0] for row in cursor}
-        for value in wanted or ():
-            if value not in found:
-                raise UnknownScopeError(f"{option} {value!r} has neither a membership nor a published snapshot")
+    ).format(prefix=sql.Literal(prefix), attributes=sql.Identifier(settings.read_schema, "user_attributes"))
+    known = [memberships, *published]
+    refuse_unknown(cursor, scope, known)
     cursor.execute(
-        sql.SQL("select exists (select from ({}) as known where {})").format(known, scope.predicate), parameters
+        sql.SQL("select exists (select from ({}) as known where {})").format(_keys(known), scope.predicate),
+        scope.parameters(),
     )
     row = cursor.fetchone()
     return bool(row and row[0])
+
+
+def refuse_unknown(
+    cursor: Cursor, scope: Scope, known: Sequence[sql.Composable], user_argument: str = "--user"
+) -> None:
+    """Raise UnknownScopeError that names each user and slug of the scope that is in none of the `known` relations.
+
+    `user_argument` is what the command line calls a user.
+    """
+    unknown = []
+    for column, argument, wanted in (
+        ("user_id", user_argument, scope.user_ids),
+        ("group_slug", "--group-slug", scope.group_slugs),
+    ):
+        if wanted is None:
+            continue
+        cursor.execute(
+            sql.SQL("select distinct {0} from ({1}) as known where {0} = any(%s)").format(
+                sql.Identifier(column), _keys(known)
+            ),
+            (list(wanted),),
+        )
+        found = {row[0] for row in cursor}
+        unknown += [f"{argument} {value!r}" for value in dict.fromkeys(wanted) if value not in found]
+    if unknown:
+        verb = "has" if len(unknown) == 1 else "have"
+        raise UnknownScopeError(f"{', '.join(unknown)} {verb} neither a membership nor a published snapshot")
+
+
+def _keys(relations: Sequence[sql.Composable]) -> sql.Composable:
+    return sql.SQL(" union all ").join(sql.SQL("select user_id, group_slug from {}").format(it) for it in relations)

@@ -1,6 +1,7 @@
 """One member's published snapshots, with their hashes and what keeps the bio fresh or not."""
 
 import dataclasses
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -17,17 +18,22 @@ from wrapper.warehouse import Warehouse
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """A published snapshot and what is known beside it; a bio is of one group, in the others it has no reason."""
+    """A published snapshot and what is known beside it; a bio is of one group, in the others it has no reason.
+
+    The name is None unless it was asked for.
+    """
 
     snapshot: SignalProfileSnapshot
     snapshot_hash: str | None
     changed_at: datetime | None
     bio: str | None
     domains: dict[str, int]
+    user_name: str | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON's types."""
         return {
+            **({} if self.user_name is None else {"user_name": self.user_name}),
             "snapshot": self.snapshot.to_dict(),
             "snapshot_hash": self.snapshot_hash,
             "changed_at": None if self.changed_at is None else self.changed_at.isoformat(),
@@ -36,11 +42,12 @@ class Card:
         }
 
 
-def read_cards(warehouse: Warehouse, scope: Scope) -> list[Card]:
-    """Return the scope's snapshots, by user and group.
+def read_cards(warehouse: Warehouse, scope: Scope, names: Mapping[int, str]) -> list[Card]:
+    """Return the snapshots of the scope's one user, by group, with the user's name if it is in `names`.
 
-    Raises ConfigurationError where the scope holds none, or nothing is published yet.
+    Raises ConfigurationError where there are none, the user or a group is unknown, or nothing is published yet.
     """
+    (user_id,) = scope.user_ids or ()
     settings = warehouse.settings
     query = sql.SQL(
         """
@@ -58,8 +65,8 @@ def read_cards(warehouse: Warehouse, scope: Scope) -> list[Card]:
         from {snapshots} as s
         left join {hashes} as h using (user_id, group_slug)
         left join {freshness} as f using (user_id, group_slug)
-        where {scope}
-        order by user_id, group_slug collate "C"
+        where user_id = %(user_id)s
+        order by group_slug collate "C"
         """
     ).format(
         columns=sql.SQL(", ").join(sql.Identifier("s", column) for column in SNAPSHOT_COLUMNS),
@@ -67,16 +74,24 @@ def read_cards(warehouse: Warehouse, scope: Scope) -> list[Card]:
         snapshots=snapshots_table(settings),
         hashes=hashes_table(settings),
         freshness=freshness_view(settings),
-        scope=scope.predicate,
     )
-    with reading(warehouse) as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
-        cursor.execute(query, scope.parameters())
+    with (
+        reading(warehouse, scope, "USER") as connection,
+        connection.cursor(cursor_factory=RealDictCursor) as cursor,
+    ):
+        cursor.execute(query, {"user_id": user_id})
         rows = cursor.fetchall()
-    if not rows:
-        users = ", ".join(map(str, scope.user_ids or ()))
-        raise ConfigurationError(
-            f"USER {users} has no published snapshot: give the id of a member, and to --group-slug a group of theirs"
+    shown = [row for row in rows if scope.covers(row["user_id"], row["group_slug"])]
+    if not shown:
+        if not rows:
+            raise ConfigurationError(
+                f"USER {user_id} has no published snapshot: there will be one after the member has written in a group"
+            )
+        asked, theirs = (
+            ", ".join(map(repr, scope.group_slugs or ())),
+            ", ".join(repr(row["group_slug"]) for row in rows),
         )
+        raise ConfigurationError(f"USER {user_id} has no published snapshot in {asked}, but in {theirs}")
     return [
         Card(
             snapshot=SignalProfileSnapshot.from_dict({column: row[column] for column in SNAPSHOT_COLUMNS}),
@@ -84,6 +99,7 @@ def read_cards(warehouse: Warehouse, scope: Scope) -> list[Card]:
             changed_at=row["changed_at"],
             bio=row["reason"],
             domains=row["domains"],
+            user_name=names.get(user_id),
         )
-        for row in rows
+        for row in shown
     ]

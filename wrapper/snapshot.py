@@ -66,7 +66,11 @@ class SignalProfileSnapshot:
             raise ValueError(f"a field of the snapshot has another shape: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the payload, of JSON's types only: schemas/signal_profile_snapshot.schema.json describes it."""
+        """Return the payload, of JSON's types only: schemas/signal_profile_snapshot.schema.json describes it.
+
+        The counts have their keys in the order of the canonical JSON, by code point: jsonb has an order of its own, and
+        a consumer may take the first of equals.
+        """
         return {
             "user_id": self.user_id,
             "group_slug": self.group_slug,
@@ -76,8 +80,8 @@ class SignalProfileSnapshot:
             "last_seen_at": self.last_seen_at.isoformat(),
             "top_links": [{"url": link.url, "domain": link.domain, "count": link.count} for link in self.top_links],
             "top_tags": [{"label": tag.label, "count": tag.count} for tag in self.top_tags],
-            "reaction_counts": dict(self.reaction_counts),
-            "attachment_counts": dict(self.attachment_counts),
+            "reaction_counts": dict(sorted(self.reaction_counts.items())),
+            "attachment_counts": dict(sorted(self.attachment_counts.items())),
             "request_ids": list(self.request_ids),
         }
 

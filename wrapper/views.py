@@ -18,7 +18,8 @@ def print_cards(console: Console, cards: list[Card]) -> None:
     """Print a card for each snapshot: in a panel on a terminal, under its title in a pipe."""
     for card in cards:
         snapshot = card.snapshot
-        title = Text.assemble("user ", str(snapshot.user_id), " in ", safe(snapshot.group_slug), style="bold")
+        name = Text() if card.user_name is None else Text.assemble(" (@", safe(card.user_name), ")")
+        title = Text.assemble("user ", str(snapshot.user_id), name, " in ", safe(snapshot.group_slug), style="bold")
         facts = [
             ("messages", str(snapshot.message_count)),
             ("seen", f"{snapshot.first_seen_at:%Y-%m-%d %H:%M} to {snapshot.last_seen_at:%Y-%m-%d %H:%M} UTC"),

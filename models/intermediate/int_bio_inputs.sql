@@ -56,7 +56,7 @@ inputs as (
                 'notes', coalesce(analyses.notes, ''),
                 'recorded_at', coalesce(analyses.recorded_at, '')
             )
-            order by latest_messages.recency desc
+            order by latest_messages.recency
         ) as analyses
     from latest_messages
     inner join analyses on latest_messages.comment_id = analyses.comment_id

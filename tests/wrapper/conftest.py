@@ -250,6 +250,13 @@ def example(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Wrapper
     return wrapper
 
 
+@pytest.fixture
+def example_copy(example: Wrapper, server: Server) -> Iterator[Wrapper]:
+    """The published example in a database of its own, for tests that change it in SQL."""
+    with server.temporary_database("example_copy", "template example") as url:
+        yield Wrapper(example.cwd, {**example.environ, "WAREHOUSE_URL": url})
+
+
 @pytest.fixture(scope="session")
 def hostile(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Wrapper:
     """A published group whose members wrote what they should not; for tests that only read."""

@@ -1,6 +1,9 @@
 """The bio generator and the highlight store, living off the published schema alone."""
 
+import contextlib
 import json
+import sqlite3
+import threading
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
@@ -8,9 +11,12 @@ import psycopg2
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from tests.wrapper.conftest import Wrapper, query
+from tests.wrapper.conftest import Wrapper, query, wait_until
 from tests.wrapper.whiteballoon import WhiteBalloon
 from wrapper.project import PROJECT_DIR
+from wrapper.published import store_hashes
+from wrapper.scope import Scope
+from wrapper.settings import read_settings
 
 FRESHNESS = "signal_profiles.signal_profile_highlight_freshness"
 
@@ -117,16 +123,44 @@ def test_a_file_of_analyses_with_few_columns_will_do(wrapper: Wrapper, members: 
     ]  # fmt: skip
 
 
-def test_every_line_of_the_example_is_valid(example: Wrapper) -> None:
+def test_export_names_each_unknown_user_and_slug(example: Wrapper) -> None:
+    refused = example(
+        "export", "--user", "1", "--user", "998", "--user", "999", "--group-slug", "nope", "--group-slug", "rides:north"
+    )
+    assert (refused.code, refused.stdout) == (2, "")
+    assert refused.stderr == (
+        "wrapper: --user 998, --user 999, --group-slug 'nope' have neither a membership nor a published snapshot\n"
+    )
+    # A member who has not written is known.
+    assert example.export("--user", "47") == []
+
+
+def test_every_line_of_the_example_is_valid_and_in_order(example: Wrapper) -> None:
     schema = json.loads((PROJECT_DIR / "schemas" / "signal_profile_snapshot.schema.json").read_text())
     validator = jsonschema.Draft202012Validator(schema)
+    with contextlib.closing(sqlite3.connect(example.cwd / "data" / "app.db")) as app:
+        sent = dict(app.execute("select id, created_at from request_comments"))
     exported = example.export()
     assert len(exported) > 80
     for line in exported:
         assert list(line) == ["snapshot", "snapshot_hash", "analyses"]
         validator.validate(line["snapshot"])
-        moments = [analysis["comment_id"] for analysis in line["analyses"]]
-        assert len(moments) <= 12
+        for counts in (line["snapshot"]["reaction_counts"], line["snapshot"]["attachment_counts"]):
+            assert list(counts) == sorted(counts)
+        comments = [analysis["comment_id"] for analysis in line["analyses"]]
+        assert len(comments) <= 12
+        # The latest first.
+        assert comments == sorted(comments, key=lambda comment: (sent[comment], comment), reverse=True)
+    assert any(len(line["analyses"]) > 1 for line in exported)
+    assert any(len(line["snapshot"]["reaction_counts"]) > 1 for line in exported)
+
+
+def test_a_member_of_several_groups_is_exported_for_one_bio(example: Wrapper) -> None:
+    freshness = json.loads(example.succeed("freshness", "--json").stdout)
+    stale = [(line["snapshot"]["user_id"], line["snapshot"]["group_slug"]) for line in example.export("--stale")]
+    assert stale == [(row["user_id"], row["group_slug"]) for row in freshness["to_rewrite"]]
+    everybody = {line["snapshot"]["user_id"] for line in example.export()}
+    assert len(stale) == len(dict(stale)) < sum(freshness["counts"].values()) == len(everybody)
 
 
 def test_the_flat_views_hold_what_the_snapshots_hold(example: Wrapper) -> None:
@@ -158,6 +192,60 @@ def _entries(value: Any) -> Any:
     if isinstance(value, dict):
         return value.items()
     return ((rank, *entry.values()) for rank, entry in enumerate(value, start=1))
+
+
+def test_export_to_a_reader_that_stops_holds_no_transaction_open(example_copy: Wrapper) -> None:
+    """An open transaction would hold vacuum back in WhiteBalloon's own database, for as long as its reader takes."""
+    with contextlib.closing(psycopg2.connect(example_copy.environ["WAREHOUSE_URL"])) as warehouse:
+        warehouse.autocommit = True
+        # More than a pipe holds, and more than is fetched at once.
+        query(
+            warehouse,
+            """
+            insert into signal_profiles.signal_profile_snapshots
+            select
+                n, 'many', 1, now(), now(), '[]', '[]', '{}', jsonb_build_object(repeat('x', 500), n), '[1]'
+            from generate_series(1, 3000) as t (n)
+            """,
+        )
+        process = example_copy.start("export", "--group-slug", "many")
+        assert process.stdout is not None
+        lines = [process.stdout.readline()]
+        sessions = "select state, xact_start, backend_xmin from pg_stat_activity where pid <> pg_backend_pid() and {}"
+        of_export = sessions.format("application_name = 'signal-profile-snapshots'")
+        wait_until(lambda: query(warehouse, of_export) == [("idle", None, None)], seconds=10)
+        lines += process.stdout.readlines()
+    assert process.wait() == 0
+    assert [json.loads(line)["snapshot"]["user_id"] for line in lines] == list(range(1, 3001))
+
+
+def test_polls_beside_a_run_that_stores_hashes_miss_no_change(example_copy: Wrapper) -> None:
+    """The first poll starts while the hashes are being stored; between them, it and the next one have the change."""
+    settings = read_settings(example_copy.environ)
+    with contextlib.ExitStack() as stack:
+        analyst, blocker, run = (
+            stack.enter_context(contextlib.closing(psycopg2.connect(example_copy.environ["WAREHOUSE_URL"])))
+            for _ in range(3)
+        )
+        analyst.autocommit = True
+        now = "select clock_timestamp()"
+        waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = 'example_copy'"
+        before = query(analyst, now)[0][0].isoformat()
+        query(analyst, "update signal_profiles.signal_profile_snapshots set message_count = 999999 where user_id = 2")
+        query(blocker, "lock table signal_profiles.signal_profile_snapshot_hashes in share mode")
+        storing = threading.Thread(target=store_hashes, args=(run, settings, Scope(), "a run", False))
+        storing.start()
+        wait_until(lambda: query(analyst, waiting) == [(1,)])
+        polled_at = query(analyst, now)[0][0].isoformat()
+        first = example_copy.start("export", "--changed-since", before)
+        # It ends, or waits for the hashes to be stored.
+        wait_until(lambda: first.poll() is not None or query(analyst, waiting) == [(2,)])
+        blocker.rollback()
+        storing.join()
+    printed, _ = first.communicate()
+    found = [json.loads(line) for line in printed.splitlines()] + example_copy.export("--changed-since", polled_at)
+    (change,) = example_copy.export("--user", "2")
+    assert found in ([change], [change, change])
 
 
 def test_a_reader_that_has_had_enough_is_no_failure(example: Wrapper) -> None:

@@ -165,7 +165,7 @@ def test_grants_come_from_two_vars_and_are_left_alone_without(
     wrapper.succeed(*build, *roles)
     (analyst, for_analysts), (bio, for_bios) = query(warehouse, readers)
     assert (analyst, bio) == ("grants_analyst", "grants_bio")
-    assert len(for_bios) == 10
+    assert len(for_bios) == 12
     assert set(for_bios) - set(for_analysts) == {"signal_profile_bio_inputs"}
     query(warehouse, f"revoke select on {SNAPSHOTS} from grants_analyst")
     wrapper.succeed(*build, "--full-refresh", *roles)

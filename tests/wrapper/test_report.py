@@ -1,6 +1,7 @@
 """What is on the page of `wrapper report`, beside what is exported, and what it must not do."""
 
 import base64
+import contextlib
 import hashlib
 import html.parser
 import json
@@ -11,12 +12,14 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+import psycopg2
 import pytest
 
-from tests.wrapper.conftest import HOSTILE_LABELS, HOSTILE_SLUG, Wrapper
+from tests.wrapper.conftest import HOSTILE_LABELS, HOSTILE_SLUG, Wrapper, query
 from wrapper.report import LIMIT
 
 Rows = list[list[str]]
+AS_OF = "'as of the last run, ' || to_char(finished_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI')"
 
 
 class Page(html.parser.HTMLParser):
@@ -141,6 +144,38 @@ def test_a_page_counts_what_is_exported(example: Wrapper, slugs: list[str]) -> N
     assert page.rows("Attachments") == summed(snapshots, "attachment_counts")
 
 
+def test_a_page_says_when_the_last_run_over_its_groups_was(example_copy: Wrapper) -> None:
+    """Not when the page was written; a run over one group, or over some members, brings nothing else up to date."""
+    all_groups: list[str] = []
+    tools = ["--group-slug", "tool-library"]
+    both = [*tools, "--group-slug", "rides:north"]
+    late = "That run is more than 36 hours ago: what follows may be out of date."
+    runs = "signal_profiles.signal_profile_runs"
+
+    def said(arguments: list[str]) -> tuple[str, bool]:
+        text = report(example_copy, "dated.html", *arguments).text
+        return text.partition("Signal profile snapshots, ")[2].partition(". Tables show")[0], late in text
+
+    with contextlib.closing(psycopg2.connect(example_copy.environ["WAREHOUSE_URL"])) as warehouse:
+        warehouse.autocommit = True
+        [(ended, last)] = query(warehouse, f"select finished_at, {AS_OF} from {runs}")
+        entry = [entry for entry in example_copy.log() if entry["status"] == "success"][-1]
+        assert 0 <= (ended - datetime.fromisoformat(entry["timestamp"])).total_seconds() <= entry["duration_seconds"]
+        assert said(all_groups) == said(both) == (last, False)
+
+        query(warehouse, f"update {runs} set finished_at = '2024-01-01 03:00+00'")
+        others = "('b', now(), null, '[\"tool-library\"]'), ('c', now(), '[1]', null)"
+        query(warehouse, f"insert into {runs} values {others}")
+        [(of_group,)] = query(warehouse, f"select {AS_OF} from {runs} where run_id = 'b'")
+        assert said(all_groups) == said(both) == ("as of the last run, 2024-01-01 03:00", True)
+        assert said(tools) == (of_group, False)
+
+        query(warehouse, f"delete from {runs} where user_ids is null and group_slugs is null")
+        assert said(all_groups) == said(both) == ("whose last run is not recorded", False)
+        query(warehouse, f"drop table {runs}")
+        assert said(tools) == ("whose last run is not recorded", False)
+
+
 def test_a_page_says_who_wrote_last(example: Wrapper) -> None:
     page = report(example, "recent.html")
     snapshots = exported(example)
@@ -194,10 +229,9 @@ def test_a_page_loads_and_runs_nothing_whatever_a_member_wrote(hostile: Wrapper)
 
 def test_a_page_that_cannot_be_made_is_one_line(example: Wrapper) -> None:
     for arguments, complaint in (
-        (["--group-slug", "nope", "--output", "x.html"], "--group-slug 'nope' has no published snapshot"),
         (
-            ["--group-slug", "tool-library", "--group-slug", "no", "--output", "x.html"],
-            "--group-slug 'no' has no published snapshot",
+            ["--group-slug", "tool-library", "--group-slug", "nope", "--output", "x.html"],
+            "--group-slug 'nope' has neither a membership nor a published snapshot",
         ),
         (["--output", "missing/x.html"], "--output missing/x.html cannot be written: No such file or directory"),
         ([], "Missing option '--output'."),

@@ -197,22 +197,6 @@ def test_output_files_follow_the_published_snapshots(
     assert (out / name).stat() == untouched
 
 
-def test_a_slug_too_long_for_a_file_name_keeps_no_other_file_from_being_written(
-    wrapper: Wrapper, whiteballoon: WhiteBalloon, tmp_path: Path
-) -> None:
-    whiteballoon.group(1, slug="é" * 60)
-    whiteballoon.member(2)
-    whiteballoon.comment(1, "hello")
-    whiteballoon.comment(2, "hello")
-    result = wrapper("snapshot", "--all", "--output-dir", "out")
-    assert result.code == 2
-    assert result.stderr.startswith(
-        "wrapper: the snapshots are published, but --output-dir lacks 1 of them, the first 1-"
-    )
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["2-g.json"]
-    assert len(wrapper.succeed("export").stdout.splitlines()) == 2
-
-
 def test_nobody_listening_changes_nothing_about_a_run(wrapper: Wrapper, two_groups: WhiteBalloon) -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)

@@ -134,16 +134,21 @@ def test_a_card_on_a_terminal_is_in_line_whatever_a_member_wrote(hostile: Wrappe
     assert len(widths) == 1, plain
 
 
-NOBODY = "has no published snapshot: give the id of a member, and to --group-slug a group of theirs"
+UNKNOWN = "has neither a membership nor a published snapshot"
 
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["999"], f"USER 999 {NOBODY}"),
-        (["1", "--group-slug", "nope"], f"USER 1 {NOBODY}"),
+        (["999"], f"USER 999 {UNKNOWN}"),
+        (["1", "--group-slug", "nope"], f"--group-slug 'nope' {UNKNOWN}"),
+        (
+            ["1", "--group-slug", "tool-library"],
+            "USER 1 has no published snapshot in 'tool-library', but in 'harvardstcommons', 'rides:north'",
+        ),
+        (["47"], "USER 47 has no published snapshot: there will be one after the member has written in a group"),
         ([str(2**63)], f"USER {2**63} is no id: ids are whole numbers of 64 bits"),
-        (["ana"], "Invalid value for 'USER': 'ana' is not a valid integer."),
+        (["ana"], "Invalid value for 'USER': 'ana' is neither an id nor @ and a name"),
     ],
 )
 def test_nobody_to_show_is_one_line(example: Wrapper, arguments: list[str], complaint: str) -> None:

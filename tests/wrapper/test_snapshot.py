@@ -58,6 +58,8 @@ def test_the_two_digests_of_the_specification(snapshot: SignalProfileSnapshot, c
 def test_keys_are_sorted_by_code_point_and_not_by_utf_16() -> None:
     text = SignalProfileSnapshot.from_dict({**EMPTY.to_dict(), "reaction_counts": {"😂": 1, "\uff5e": 2, "z": 3}})
     assert '{"z": 3, "\\uff5e": 2, "\\ud83d\\ude02": 1}' in text.canonical_json()
+    # Consumers that take the first of equals read the same order.
+    assert list(text.to_dict()["reaction_counts"]) == ["z", "\uff5e", "😂"]
 
 
 def test_control_characters_are_escaped_as_json_dumps_does_and_a_slash_is_not() -> None:

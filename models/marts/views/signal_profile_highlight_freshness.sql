@@ -12,66 +12,62 @@ snapshots as (
 
 ),
 
+memberships as (
+
+    select * from {{ ref('signal_profile_memberships') }}
+
+),
+
 snapshot_hashes as (
 
     select * from {{ ref('signal_profile_snapshot_hashes') }}
 
 ),
 
-hashed_snapshots as (
+chosen_snapshots as (
 
-    select
+    -- The bio's own group first, then the oldest membership. group_slug breaks ties: it is unique within a member.
+    select distinct on (snapshots.user_id)
         snapshots.user_id,
         snapshots.group_slug,
-        snapshots.last_seen_at,
-        snapshot_hashes.snapshot_hash
+        snapshots.last_seen_at
     from snapshots
-    left join snapshot_hashes
-        on snapshots.user_id = snapshot_hashes.user_id and snapshots.group_slug = snapshot_hashes.group_slug
+    left join memberships
+        on snapshots.user_id = memberships.user_id and snapshots.group_slug = memberships.group_slug
+    left join highlights
+        on snapshots.user_id = highlights.user_id and snapshots.group_slug = highlights.group_slug
+    order by
+        snapshots.user_id asc,
+        (highlights.user_id is null) asc,
+        memberships.membership_id asc nulls last,
+        snapshots.group_slug collate "C" asc
 
 ),
 
-of_highlights as (
+of_members as (
 
     select
-        highlights.user_id,
-        highlights.group_slug,
-        hashed_snapshots.snapshot_hash,
-        hashed_snapshots.last_seen_at,
+        coalesce(highlights.user_id, chosen_snapshots.user_id) as user_id,
+        coalesce(chosen_snapshots.group_slug, highlights.group_slug) as group_slug,
+        snapshot_hashes.snapshot_hash,
+        chosen_snapshots.last_seen_at,
         case
+            when highlights.user_id is null then 'never-glazed'
             when highlights.manual_override then 'manual-override'
-            when hashed_snapshots.user_id is null then 'no-snapshot'
+            when chosen_snapshots.user_id is null then 'no-snapshot'
             when highlights.is_stale then 'marked-stale'
             -- WhiteBalloon's moments are naive UTC, whatever the time zone of the session.
             when highlights.stale_after < timezone('utc', now()) then 'stale-after'
-            when hashed_snapshots.last_seen_at > highlights.snapshot_last_seen_at then 'new-messages'
-            when (hashed_snapshots.snapshot_hash is distinct from highlights.snapshot_hash) then 'snapshot-mismatch'
+            when highlights.group_slug <> chosen_snapshots.group_slug then 'group-left'
+            when chosen_snapshots.last_seen_at > highlights.snapshot_last_seen_at then 'new-messages'
+            when (snapshot_hashes.snapshot_hash is distinct from highlights.snapshot_hash) then 'snapshot-mismatch'
             else 'up-to-date'
         end as reason
     from highlights
-    left join hashed_snapshots
-        on highlights.user_id = hashed_snapshots.user_id and highlights.group_slug = hashed_snapshots.group_slug
-
-),
-
-of_members_without as (
-
-    select
-        user_id,
-        group_slug,
-        snapshot_hash,
-        last_seen_at,
-        'never-glazed' as reason
-    from hashed_snapshots
-    where not exists (select 1 from highlights where highlights.user_id = hashed_snapshots.user_id)
-
-),
-
-combined as (
-
-    select * from of_highlights
-    union all
-    select * from of_members_without
+    full join chosen_snapshots on highlights.user_id = chosen_snapshots.user_id
+    left join snapshot_hashes
+        on chosen_snapshots.user_id = snapshot_hashes.user_id
+        and chosen_snapshots.group_slug = snapshot_hashes.group_slug
 
 ),
 
@@ -84,7 +80,7 @@ final as (
         reason,
         snapshot_hash,
         last_seen_at
-    from combined
+    from of_members
 
 )
 

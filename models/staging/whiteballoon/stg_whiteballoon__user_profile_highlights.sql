@@ -8,7 +8,7 @@ final as (
 
     select
         user_id::bigint as user_id,
-        {{ trimmed('source_group::text') }} collate "C" as source_group,
+        case when {{ trimmed('source_group::text') }} <> '' then source_group::text collate "C" end as source_group,
         snapshot_hash::text as snapshot_hash,
         snapshot_last_seen_at::timestamp as snapshot_last_seen_at,
         stale_after::timestamp as stale_after,

@@ -121,6 +121,7 @@ def test_the_runner_can_run_but_change_nothing_of_whiteballoons(published: Deplo
     ):
         assert published.refuses(RUNNER, statement), statement
     assert not published.refuses(RUNNER, "select * from wb.request_comments")
+    assert not published.refuses(RUNNER, "select id, username from wb.users")
 
 
 @pytest.mark.parametrize("role", READERS)

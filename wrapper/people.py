@@ -1,0 +1,104 @@
+"""Who WhiteBalloon's users and members are: read from its own tables when asked, and stored nowhere."""
+
+import contextlib
+import dataclasses
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+
+from wrapper.errors import ConfigurationError, UnknownNameError, UnknownScopeError
+from wrapper.project import project_vars
+from wrapper.scope import Scope
+from wrapper.settings import Settings
+from wrapper.warehouse import first_line
+
+# For a commit of WhiteBalloon's that keeps readers out.
+_BUSY_SECONDS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """A user in at least one imported group; the name is None if WhiteBalloon has no such user any more."""
+
+    user_id: int
+    name: str | None
+    group_slugs: list[str]
+
+
+def read_names(settings: Settings, connection: Connection | None) -> dict[int, str]:
+    """Return the name of each of WhiteBalloon's users, by id.
+
+    `connection` is one to the warehouse, needed where WhiteBalloon is on Postgres. Raises ConfigurationError where
+    WhiteBalloon cannot be read.
+    """
+    return dict(_rows(settings, connection, "users", "select id, username from {}"))
+
+
+def read_members(settings: Settings, connection: Connection | None, group_slugs: Sequence[str]) -> list[Member]:
+    """Return the members of these groups, or of all if none is given, by id, each with all of the groups.
+
+    `connection` is as for read_names(). Raises UnknownScopeError that names each group without members, and
+    ConfigurationError where WhiteBalloon cannot be read.
+    """
+    names = read_names(settings, connection)
+    prefix = project_vars()["membership_key_prefix"]
+    groups: dict[int, dict[str, None]] = {}
+    for user_id, key in _rows(settings, connection, "user_attributes", "select user_id, key from {} order by id"):
+        if key.startswith(prefix) and key != prefix:
+            groups.setdefault(user_id, {})[key.removeprefix(prefix)] = None
+    known = {slug for slugs in groups.values() for slug in slugs}
+    if unknown := [repr(slug) for slug in group_slugs if slug not in known]:
+        raise UnknownScopeError(f"--group-slug {', '.join(unknown)} has no members")
+    return [
+        Member(user_id, names.get(user_id), list(slugs))
+        for user_id, slugs in sorted(groups.items())
+        if not group_slugs or not slugs.keys().isdisjoint(group_slugs)
+    ]
+
+
+def resolve(settings: Settings, connection: Connection | None, scope: Scope, user_argument: str = "--user") -> Scope:
+    """Return the scope with the ids of the users that it has by name.
+
+    `connection` is as for read_names(), `user_argument` what the command line calls a user. Raises UnknownNameError
+    that names each unknown user, and ConfigurationError where WhiteBalloon cannot be read.
+    """
+    if not scope.user_names:
+        return scope
+    ids = {name: user_id for user_id, name in read_names(settings, connection).items()}
+    if unknown := [f"{user_argument} @{name}" for name in scope.user_names if name not in ids]:
+        raise UnknownNameError(f"{', '.join(unknown)}: WhiteBalloon has no user of that name")
+    found = dict.fromkeys([*(scope.user_ids or ()), *(ids[name] for name in scope.user_names)])
+    return dataclasses.replace(scope, user_ids=tuple(found), user_names=())
+
+
+def _rows(settings: Settings, connection: Connection | None, table: str, query: str) -> list[Any]:
+    if settings.sqlite_path is not None:
+        return _sqlite_rows(settings.sqlite_path, table, query)
+    if connection is None:
+        raise ValueError("WhiteBalloon on Postgres is read through a connection")
+    try:
+        with connection, connection.cursor() as cursor:
+            cursor.execute(sql.SQL(query).format(sql.Identifier(settings.wb_schema, table)))
+            return cursor.fetchall()
+    except psycopg2.ProgrammingError as error:
+        raise ConfigurationError(
+            f"WB_SCHEMA: {settings.wb_schema}.{table} cannot be read: {first_line(error)} "
+            "(deploy/roles.sql grants what is needed)"
+        ) from error
+
+
+def _sqlite_rows(path: Path, table: str, query: str) -> list[Any]:
+    try:
+        # Without a copy: reading so few rows keeps WhiteBalloon from writing for milliseconds.
+        with contextlib.closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS)
+        ) as source:
+            source.text_factory = lambda raw: raw.decode(errors="replace")
+            return source.execute(query.format(table)).fetchall()
+    except sqlite3.Error as error:
+        raise ConfigurationError(f"DATABASE_URL: {path}: table {table} cannot be read: {error}") from error
