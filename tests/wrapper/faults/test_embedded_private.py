@@ -100,7 +100,9 @@ def test_it_has_no_socket_but_its_own(running: EmbeddedServer) -> None:
             if target.startswith("socket:["):
                 held.add(target.removeprefix("socket:[").removesuffix("]"))
     unix = {line.split()[6]: line.split()[7:] for line in Path("/proc/net/unix").read_text().splitlines()[1:]}
-    assert [str(running.socket_dir() / ".s.PGSQL.5432")] in [unix.get(inode) for inode in held]
+    # Bound in its working directory, the data directory.
+    assert Path(f"/proc/{postmaster}/cwd").samefile(running.data_dir)
+    assert ["./.s.PGSQL.5432"] in [unix.get(inode) for inode in held]
     networked = {
         line.split()[9]
         for name in ("tcp", "tcp6", "udp", "udp6", "raw", "raw6")
