@@ -22,7 +22,8 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can try as ano
 @contextlib.contextmanager
 def make_open_folder() -> Iterator[Path]:
     """A folder that every user may enter, which pytest's own are not."""
-    with tempfile.TemporaryDirectory() as name:
+    # Not below TMPDIR, whose path may be too long for a socket.
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
         Path(name).chmod(0o755)
         yield Path(name)
 
