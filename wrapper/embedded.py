@@ -114,7 +114,8 @@ class EmbeddedServer:
             return
         if on_demand:
             self._on_demand.touch(mode=0o600)
-        # Postgres itself believes these two as long as any program has the process id in them.
+        # Postgres refuses to start as long as any program has the process id in these. Without them it still refuses
+        # while a process of a killed server is attached to its shared memory.
         for name in ("postmaster.pid", f"{_SOCKET}.lock"):
             (self.data_dir / name).unlink(missing_ok=True)
         options = {
