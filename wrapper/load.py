@@ -150,6 +150,11 @@ def _is_in_place(cursor: Cursor, settings: Settings, table: SourceTable) -> bool
                 f"WB_SCHEMA: the warehouse has no table {name}: is WhiteBalloon in this database and schema?"
             ) from error
         return False
+    except psycopg2.errors.InsufficientPrivilege as error:
+        raise ConfigurationError(
+            f"WB_SCHEMA: {name} cannot be read: {first_line(error)}; if WhiteBalloon created this table after "
+            "deploy/roles.sql was applied, apply deploy/roles.sql again"
+        ) from error
     except psycopg2.ProgrammingError as error:
         raise ConfigurationError(f"WB_SCHEMA: {name} cannot be read: {first_line(error)}") from error
     return True

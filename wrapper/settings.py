@@ -23,6 +23,12 @@ _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,39}")
 # WhiteBalloon's own settings, for which its .env wins over the environment.
 _OF_WHITEBALLOON = ("DATABASE_URL", "PROFILE_SIGNAL_GLAZE", "STATSD_HOST", "STATSD_PORT")
 _SWITCH = {**dict.fromkeys(("1", "true", "on", "yes"), True), **dict.fromkeys(("0", "false", "off", "no"), False)}
+# Of libpq's parameters those without an environment variable, but for keepalives_idle, which profiles.yml has.
+_NO_WAY_TO_DBT = {
+    "fallback_application_name", "keepalives", "keepalives_count", "keepalives_interval", "oauth_client_id",
+    "oauth_client_secret", "oauth_issuer", "oauth_scope", "replication", "scram_client_key", "scram_server_key",
+    "sslkeylogfile", "sslpassword", "tcp_user_timeout",
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +86,11 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         warehouse = _libpq_parameters("DATABASE_URL", database)
     if "WAREHOUSE_URL" in values:
         warehouse = _libpq_parameters("WAREHOUSE_URL", _url("WAREHOUSE_URL", values["WAREHOUSE_URL"]))
+    if unsupported := _NO_WAY_TO_DBT & (warehouse or {}).keys():
+        raise ConfigurationError(
+            f"WAREHOUSE_URL (or else DATABASE_URL): {min(unsupported)!r} cannot be passed on to dbt, "
+            "only keepalives_idle of its kind can: set a WAREHOUSE_URL without it"
+        )
 
     schema = values.get("WAREHOUSE_SCHEMA", "signal_profiles")
     if not _SCHEMA.fullmatch(schema) or schema.startswith("pg_"):

@@ -24,7 +24,7 @@ _APPLICATION = "signal-profile-snapshots"
 # What never answers is no warehouse, and a night is not to wait for it.
 _CONNECT_SECONDS = "10"
 _OLDEST_VERSION = 150000
-# libpq's variables are PG and the parameter without underscores, but for these.
+# libpq's variables are PG and the parameter without underscores, except for these. It has none for keepalives_idle.
 _VARIABLES = {"dbname": "PGDATABASE", "application_name": "PGAPPNAME", "connect_timeout": "PGCONNECT_TIMEOUT"}
 _LOCK_POLL_SECONDS = 0.5
 NOTHING_PUBLISHED = "nothing is published yet: run wrapper snapshot --all first"
@@ -83,7 +83,10 @@ def connect() -> Connection:
     Raises ConfigurationError with the first line of what libpq says.
     """
     try:
-        connection = interrupts.wait_for(lambda: psycopg2.connect("", application_name=_APPLICATION))
+        idle = os.environ.get(libpq_variable("keepalives_idle"))
+        connection = interrupts.wait_for(
+            lambda: psycopg2.connect("", application_name=_APPLICATION, keepalives_idle=idle)
+        )
     except (psycopg2.OperationalError, UnicodeError) as error:
         raise ConfigurationError(f"the warehouse cannot be reached, see WAREHOUSE_URL: {first_line(error)}") from error
     interrupts.end_statements_of(connection)
@@ -194,10 +197,15 @@ def runs_on(server: EmbeddedServer) -> bool:
     return False
 
 
+def libpq_variable(parameter: str) -> str:
+    """Return the environment variable for one of libpq's connection parameters."""
+    return _VARIABLES.get(parameter, "PG" + parameter.upper().replace("_", ""))
+
+
 def _set_variables(parameters: dict[str, str]) -> None:
     options = " ".join(filter(None, [_SESSION_OPTIONS, parameters.get("options"), _FIXED_OPTIONS]))
     for key, value in {"connect_timeout": _CONNECT_SECONDS, **parameters, "options": options}.items():
-        os.environ[_VARIABLES.get(key, "PG" + key.upper().replace("_", ""))] = value
+        os.environ[libpq_variable(key)] = value
 
 
 def _anybody_on(server: EmbeddedServer, but: int) -> bool:

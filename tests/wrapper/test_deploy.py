@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,18 @@ def test_the_crontab_is_the_readmes_command() -> None:
     assert f"{INSTALLED} snapshot --all --wait 600" in jobs[0]
     # Cron ends a line there.
     assert "%" not in jobs[0]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root installs for other users")
+def test_root_installs_with_a_python_that_other_users_can_run(tmp_path: Path) -> None:
+    # pytest's own folder is closed to others.
+    shutil.copy(Path(sys.executable).resolve(), tmp_path / "python3")
+    make = ["make", "--silent", "--eval=picked: ; @$(PYTHON) -c 'import sys; print(sys.executable)'", "picked"]
+    environ = {"PATH": f"{tmp_path}:/usr/local/bin:/usr/bin:/bin"}
+    picked = subprocess.check_output(make, cwd=PROJECT_DIR, env=environ, text=True).strip()
+    if picked == str(tmp_path / "python3"):
+        pytest.skip("no Python here can be run by other users")
+    # The other one is found if it is not avoided.
+    assert picked not in subprocess.check_output([*make, "OPEN="], cwd=PROJECT_DIR, env=environ, text=True)
+    command = ["setpriv", "--reuid=nobody", "--clear-groups", picked, "-c", ""]
+    assert subprocess.run(command).returncode == 0

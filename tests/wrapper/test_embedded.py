@@ -10,9 +10,17 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from tests.wrapper.conftest import Wrapper, wait_until
+from tests.wrapper.conftest import WRAPPER, Wrapper, wait_until
+from tests.wrapper.servers import Server
 from tests.wrapper.whiteballoon import WhiteBalloon
+from wrapper import embedded
 from wrapper.embedded import EmbeddedServer
+from wrapper.errors import ConfigurationError
+
+
+def postmaster(server: EmbeddedServer) -> int:
+    """Return the process id in the server's pid file."""
+    return int((server.data_dir / "postmaster.pid").read_text().splitlines()[0])
 
 
 @pytest.fixture
@@ -111,26 +119,98 @@ def test_a_server_that_a_killed_run_left_is_stopped_by_the_next_command(alone: W
     assert alone.succeed("db", "status").stdout == "stopped\n"
 
 
-def test_a_socket_path_that_is_too_long_goes_to_a_private_directory(tmp_path: Path) -> None:
+def test_a_path_too_long_for_a_socket_is_reached_by_a_link_that_stays_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     server = EmbeddedServer(tmp_path / ("long" * 25) / "postgres")
     with server.guard():
         server.start(on_demand=False)
     try:
-        first = server.socket_dir()
-        assert first != server.data_dir
-        assert first.stat().st_mode & 0o777 == 0o700
-        psycopg2.connect(server.url()).close()
-        # A server that is killed cannot take its directory along; its successor does.
-        os.kill(int((server.data_dir / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
+        url, link = server.url(), server.socket_dir()
+        assert len(str(link)) < 60
+        assert link.readlink() == server.data_dir
+        assert link.parent.stat().st_mode & 0o777 == 0o700
+        psycopg2.connect(url).close()
+        os.kill(postmaster(server), signal.SIGKILL)
         wait_until(lambda: not server.is_running())
         server.start(on_demand=False)
-        second = server.socket_dir()
-        assert first != second
-        assert not first.exists()
-        psycopg2.connect(server.url()).close()
+        # dbt keeps a target directory for each host that it connects to.
+        assert server.url() == url
+        psycopg2.connect(url).close()
     finally:
         server.stop()
-    assert not second.exists()
+    assert not link.is_symlink()
+
+
+def test_a_link_is_never_put_into_a_directory_that_others_can_enter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
+    name = f"signal-profiles-{os.geteuid()}"
+    (first / name).mkdir(parents=True)
+    (first / name).chmod(0o755)
+    second.mkdir()
+    (second / name).symlink_to(tmp_path)
+    server = EmbeddedServer(tmp_path / ("long" * 25) / "postgres")
+    monkeypatch.setattr(embedded, "_LINK_PLACES", (first, second, third))
+    with pytest.raises(ConfigurationError) as refused:
+        server.start(on_demand=False)
+    assert str(refused.value) == (
+        f"the path {server.data_dir} is too long for a Unix socket, and no short link to it can be made "
+        f"({first / name}: somebody else's, or open to others: remove it; "
+        f"{second / name}: somebody else's, or open to others: remove it; {third / name}: No such file or directory): "
+        "set STORAGE_DIR to a shorter or plainer path, or set WAREHOUSE_URL"
+    )
+    assert not server.data_dir.exists()
+    assert [*(first / name).iterdir(), *tmp_path.glob("[0-9a-f]" * 16)] == []
+    third.mkdir()
+    assert server.socket_dir().parent == third / name
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="only /proc shows what a process is")
+def test_a_stale_pid_file_that_names_another_program_is_not_a_running_server(alone: Wrapper, server: Server) -> None:
+    own = EmbeddedServer(alone.cwd / "storage" / "postgres")
+    sleep = subprocess.Popen(["sleep", "600"])
+    try:
+        for stranger in (sleep.pid, postmaster(server.embedded)):
+            psycopg2.connect(alone.succeed("db", "start").stdout.strip()).close()
+            killed = postmaster(own)
+            os.kill(killed, signal.SIGKILL)
+            wait_until(lambda: not own.is_running())
+            for name in ("postmaster.pid", ".s.PGSQL.5432.lock"):
+                file = own.data_dir / name
+                file.write_text(file.read_text().replace(str(killed), str(stranger)))
+            assert alone.succeed("db", "status").stdout == "stopped\n"
+            alone.succeed("db", "stop")
+        psycopg2.connect(alone.succeed("db", "start").stdout.strip()).close()
+        assert sleep.poll() is None
+        server.execute("select 1")
+    finally:
+        sleep.kill()
+        sleep.wait()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a namespace of processes")
+def test_a_server_of_another_container_is_used_but_not_stopped(alone: Wrapper) -> None:
+    """The two share the files, as on a volume, but process ids mean nothing in the other one."""
+    WhiteBalloon(alone.cwd / "data")
+    script = f"mount -t proc proc /proc && {WRAPPER} db start && cat"
+    namespaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script]
+    container = subprocess.Popen(namespaces, cwd=alone.cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert container.stdout is not None
+    try:
+        assert container.stdout.readline().startswith("postgresql://")
+        assert alone.succeed("db", "status").stdout == "running\n"
+        alone.succeed("load")
+        stopped = alone("db", "stop")
+        assert (stopped.code, stopped.stderr) == (
+            2,
+            "wrapper: the embedded Postgres was started by another container: stop it there\n",
+        )
+    finally:
+        container.communicate()
+    wait_until(lambda: alone.succeed("db", "status").stdout == "stopped\n")
 
 
 def test_a_server_that_does_not_start_is_one_line(alone: Wrapper) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.wrapper.conftest import query, wait_until
 from tests.wrapper.faults.machine import Machine, boot
 from tests.wrapper.pages import blocks, copy_clone
-from tests.wrapper.test_deploy import DEPLOY, need
+from tests.wrapper.test_deploy import DEPLOY, INSTALLED, need
 from tests.wrapper.test_versions import copy_to_postgres
 from tests.wrapper.whiteballoon import WhiteBalloon
 
@@ -20,6 +20,28 @@ pytestmark = pytest.mark.full
 
 SERVICE = "signal-profile-snapshots.service"
 GROUP_SERVICE = r"signal-profile-snapshots@tool\\x2dlibrary.service"
+STAY_CONNECTED = """
+import subprocess, sys, time
+from pathlib import Path
+import psycopg2
+from wrapper.embedded import EmbeddedServer
+storage, service = sys.argv[1:]
+deadline = time.monotonic() + 120
+while True:
+    try:
+        connection = psycopg2.connect(EmbeddedServer(Path(storage, "postgres")).url())
+        break
+    except psycopg2.OperationalError:
+        assert time.monotonic() < deadline, "it never started"
+        time.sleep(0.05)
+active = ["systemctl", "show", "--property=ActiveState", "--value", service]
+assert subprocess.check_output(active, text=True) == "activating\\n"
+while subprocess.check_output(active, text=True) != "inactive\\n":
+    assert time.monotonic() < deadline, "it never ended"
+    time.sleep(0.1)
+time.sleep(1)
+connection.cursor().execute("select 1")
+"""
 DATABASE = "postgresql://whiteballoon:PASSWORD@localhost/whiteballoon"
 
 
@@ -61,6 +83,31 @@ class Operated:
         wait_until(lambda: "signal_profile_snapshot.log" in self.machine.run(open_files))
         self.machine.run(f"systemctl stop {SERVICE} && ! systemctl is-failed {SERVICE}")
         assert [run["status"] for run in self.entries()[-3:]] == ["success", "success", "interrupted"]
+
+    def nights_beside_others(self) -> None:
+        """Have nights while others use the embedded Postgres, below a path that is too long for a socket."""
+        storage = f"/srv/whiteballoon/storage/{'long' * 25}"
+        drop_in = f"/run/systemd/system/{SERVICE}.d"
+        wrapper = f"cd /srv/whiteballoon; sudo -u whiteballoon STORAGE_DIR={storage} {INSTALLED}"
+        self.machine.run(f"""
+            install --directory --owner whiteballoon --mode 0700 {storage}
+            mkdir {drop_in}
+            printf '[Service]\nEnvironment=STORAGE_DIR={storage}\n' > {drop_in}/storage.conf
+            systemctl daemon-reload
+            systemctl start --no-block {SERVICE}
+        """)
+        # The service started the server, and ends while this is connected.
+        self.machine.run(f"/opt/signal-profile-snapshots/.venv/bin/python - {storage} {SERVICE}", stdin=STAY_CONNECTED)
+        assert self.machine.run(f"{wrapper} db status") == "running\n"
+        # The next night finds it, through a /tmp of its own, and leaves it last.
+        self.machine.run(f"systemctl start {SERVICE}")
+        assert self.machine.run(f"{wrapper} db status") == "stopped\n"
+        # One that was started at a shell stays.
+        self.machine.run(f"{wrapper} db start; systemctl start {SERVICE}")
+        assert self.machine.run(f"{wrapper} db status") == "running\n"
+        runs = self.machine.run(f"cat {storage}/signal_profile_snapshot.log").splitlines()
+        assert [json.loads(run)["status"] for run in runs] == ["success"] * 3
+        self.machine.run(f"{wrapper} db stop; rm -r {storage} {drop_in}; systemctl daemon-reload")
 
     def night_by_cron(self) -> None:
         """Have one by the line as written, but for its minute, which comes every minute."""
@@ -135,6 +182,7 @@ def test_whiteballoon_on_sqlite(operated: Operated) -> None:
     [prepare] = commands("WB on SQLite")
     operated.look_before(prepare)
     operated.nights_by_systemd()
+    operated.nights_beside_others()
     operated.night_by_cron()
     operated.look_after()
     operated.back_out(1)

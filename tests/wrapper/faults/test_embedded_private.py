@@ -22,7 +22,8 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can try as ano
 @contextlib.contextmanager
 def make_open_folder() -> Iterator[Path]:
     """A folder that every user may enter, which pytest's own are not."""
-    with tempfile.TemporaryDirectory() as name:
+    # Not below TMPDIR, whose path may be too long for a socket.
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
         Path(name).chmod(0o755)
         yield Path(name)
 
@@ -100,7 +101,9 @@ def test_it_has_no_socket_but_its_own(running: EmbeddedServer) -> None:
             if target.startswith("socket:["):
                 held.add(target.removeprefix("socket:[").removesuffix("]"))
     unix = {line.split()[6]: line.split()[7:] for line in Path("/proc/net/unix").read_text().splitlines()[1:]}
-    assert [str(running.socket_dir() / ".s.PGSQL.5432")] in [unix.get(inode) for inode in held]
+    # Bound in its working directory, the data directory.
+    assert Path(f"/proc/{postmaster}/cwd").samefile(running.data_dir)
+    assert ["./.s.PGSQL.5432"] in [unix.get(inode) for inode in held]
     networked = {
         line.split()[9]
         for name in ("tcp", "tcp6", "udp", "udp6", "raw", "raw6")

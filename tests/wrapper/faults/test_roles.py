@@ -9,6 +9,7 @@ import psycopg2
 import pytest
 
 from tests.wrapper.conftest import Wrapper, query
+from tests.wrapper.pages import blocks
 from tests.wrapper.servers import VERSIONS, Server
 from tests.wrapper.test_versions import copy_to_postgres
 from tests.wrapper.whiteballoon import WhiteBalloon
@@ -183,6 +184,50 @@ def test_the_grants_name_the_tables_that_are_read() -> None:
     text = (PROJECT_DIR / "deploy" / "roles.sql").read_text()
     own = [f"'{table.name}'" for table in source_tables() if table.source != "whiteballoon_analyses"]
     assert f"tablename in ({', '.join(own)})" in text
+
+
+def test_a_table_that_whiteballoon_re_created_is_named_with_what_to_do(published: Deployed) -> None:
+    published.wrapper.succeed("load")
+    with contextlib.closing(psycopg2.connect(published.url)) as admin, admin:
+        query(admin, "create table wb.fresh (like wb.help_requests including all)")
+        query(admin, "insert into wb.fresh table wb.help_requests")
+        query(admin, "drop table wb.help_requests")
+        query(admin, "alter table wb.fresh rename to help_requests")
+    refused = published.wrapper("snapshot", "--all")
+    assert (refused.code, refused.stderr) == (
+        2,
+        "wrapper: WB_SCHEMA: wb.help_requests cannot be read: permission denied for table help_requests; if "
+        "WhiteBalloon created this table after deploy/roles.sql was applied, apply deploy/roles.sql again\n",
+    )
+    published.apply()
+    published.wrapper.succeed("load")
+
+
+def test_backing_out_of_one_database_leaves_roles_that_another_one_uses(
+    server: Server, make_database: Callable[[], str]
+) -> None:
+    # Roles belong to the server, and other tests have some of the usual names.
+    names = {name: f"departing_{name}" for name in ("runner", "analyst", "bio_generator")} | {"schema": "departing"}
+    variables = [f"--set={variable}={name}" for variable, name in names.items()]
+    roles = f"--file={PROJECT_DIR / 'deploy' / 'roles.sql'}"
+    psql = [str(VERSIONS["18"] / "psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]
+    [block] = [
+        block for block in blocks(PROJECT_DIR / "deploy" / "README.md", "sh", "Back out") if "drop role" in block
+    ]
+    script = block.partition("<<'SQL'\n")[2].partition("SQL\n")[0].replace("signal_profiles", "departing")
+    first, second = make_database(), make_database()
+    for url in (first, second):
+        subprocess.run([*psql, f"--dbname={url}", *variables, roles], check=True)
+
+    def roles_left_after_backing_out_of(url: str) -> list[tuple[str]]:
+        subprocess.run([*psql, f"--dbname={url}"], input=script, text=True, check=True)
+        with contextlib.closing(psycopg2.connect(url)) as admin:
+            assert query(admin, "select from pg_namespace where nspname like 'departing%'") == []
+            return query(admin, "select rolname from pg_roles where rolname like 'departing%'")
+
+    assert len(roles_left_after_backing_out_of(first)) == 3
+    assert roles_left_after_backing_out_of(second) == []
+    assert roles_left_after_backing_out_of(second) == []
 
 
 def test_everybodys_right_to_create_beside_whiteballoons_tables_is_pointed_out(deployed: Deployed) -> None:
