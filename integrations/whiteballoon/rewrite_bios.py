@@ -71,7 +71,11 @@ class Counts:
     kept: int = 0
     failed: int = 0
     guardrail_fallbacks: int = 0
-    not_reached: int = 0
+
+    @property
+    def not_reached(self) -> int:
+        """Those after an interrupt, or after --max-members."""
+        return self.lines - self.written - self.kept - self.failed
 
 
 class WhiteBalloon:
@@ -239,9 +243,8 @@ def members(whiteballoon: WhiteBalloon, lines: list[bytes], counts: Counts) -> I
 def rewrite(whiteballoon: WhiteBalloon, lines: list[bytes], options: argparse.Namespace, counts: Counts) -> None:
     """Rewrite the bios of exported lines one by one, print what became of each, and count it."""
     for reached, member in enumerate(members(whiteballoon, lines, counts)):
-        if options.max_members is not None and reached >= options.max_members:
-            counts.not_reached += 1
-            continue
+        if reached == options.max_members:
+            break
         user = f"user {member.snapshot.user_id}"
         try:
             issues = whiteballoon.rewrite(member, options.model, options.dry_run)
@@ -323,6 +326,7 @@ def main() -> int:
             "dry_run": options.dry_run,
             "model": options.model,
             **dataclasses.asdict(counts),
+            "not_reached": counts.not_reached,
             "duration_seconds": round(time.monotonic() - started, 3),
         }
         os.write(log, json.dumps(entry).encode() + b"\n")
