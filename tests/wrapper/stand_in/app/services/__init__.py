@@ -1,0 +1,1 @@
+"""WhiteBalloon's services."""
