@@ -160,7 +160,7 @@ def dbt(arguments: tuple[str, ...]) -> None:
     A command that may write runs under the same lock as `snapshot`.
     """
     from wrapper import dbt_client
-    from wrapper.load import source_vars
+    from wrapper.in_place import source_vars
     from wrapper.settings import read_settings
     from wrapper.warehouse import open_warehouse
 

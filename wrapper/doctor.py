@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from wrapper import in_place
 from wrapper.contract import check_version
 from wrapper.errors import ConfigurationError, LockedError, WrapperError
-from wrapper.load import ANALYSES_SETTING, DATABASE_SETTING, check_file, check_in_place, has_analyses
+from wrapper.load import ANALYSES_SETTING, DATABASE_SETTING, check_file, has_analyses
 from wrapper.project import project_vars, source_tables
 from wrapper.run_log import RunLog
 from wrapper.settings import Settings, read_origins, read_settings, read_storage_dir
@@ -23,6 +24,7 @@ from wrapper.warehouse import Warehouse, open_warehouse
 # Beside what WhiteBalloon's files need.
 _LEAST_FREE_BYTES = 2**30
 _MOST_CLOCK_SECONDS = 60
+_LOCK_SECONDS = 3
 Check = tuple[str, Callable[[], str]]
 
 
@@ -203,7 +205,7 @@ def _server(warehouse: Warehouse) -> str:
 def _in_place(warehouse: Warehouse) -> str:
     if warehouse.settings.sqlite_path is not None:
         return "none are read there"
-    check_in_place(warehouse)
+    in_place.check_tables(warehouse, _LOCK_SECONDS)
     return f"those in the schema {warehouse.settings.wb_schema} can be read"
 
 

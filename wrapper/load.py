@@ -9,15 +9,15 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 
+from wrapper import in_place
 from wrapper.copy_lines import CopyLines
-from wrapper.errors import ConfigurationError
+from wrapper.errors import BuildError, ConfigurationError
 from wrapper.project import SourceTable, source_tables
 from wrapper.settings import Settings
 from wrapper.sqlite_source import SqliteSource, copy_sqlite, open_sqlite
-from wrapper.warehouse import Warehouse, exists, first_line
+from wrapper.warehouse import Warehouse, first_line
 
 DATABASE_SETTING, ANALYSES_SETTING = "DATABASE_URL", "COMMENT_INSIGHTS_DB"
-_ANALYSES_SOURCE = "whiteballoon_analyses"
 
 
 def load(warehouse: Warehouse, report: Callable[[str], None]) -> dict[str, str]:
@@ -25,21 +25,28 @@ def load(warehouse: Warehouse, report: Callable[[str], None]) -> dict[str, str]:
 
     Returns a digest of each table's content, by its name. `report` takes a warning for each absent optional table, and
     for each table with replaced characters.
-    Raises ConfigurationError, with the source schema as it was, if a file, a table or a value is not usable.
+    Raises ConfigurationError if a file, a table or a value is not usable, and BuildError if the warehouse fails; the
+    source schema is then as it was.
     """
     settings = warehouse.settings
     digests: dict[str, str] = {}
     tables = source_tables()
-    own = [table for table in tables if table.source != _ANALYSES_SOURCE]
-    analyses = [table for table in tables if table.source == _ANALYSES_SOURCE]
+    own = [table for table in tables if not table.is_analyses]
+    analyses = [table for table in tables if table.is_analyses]
+    missing: list[SourceTable] = []
     try:
         if settings.sqlite_path is None:
-            # A transaction of its own: WhiteBalloon's migrations need not wait until its analyses are loaded.
-            with warehouse.connection as connection, connection.cursor() as cursor:
-                _create_schema(cursor, settings.source_schema)
-                _check_in_place(cursor, settings, own, report, digests)
+            missing = in_place.check_tables(warehouse)
+            for warning in in_place.compare_databases(settings, warehouse.connection):
+                report(f"warning: {warning}")
+            for table in missing:
+                report(
+                    f"warning: WB_SCHEMA: there is no table {settings.wb_schema}.{table.name}, which is taken as empty"
+                )
         with warehouse.connection as connection, connection.cursor() as cursor:
             _create_schema(cursor, settings.source_schema)
+            for table in missing:
+                digests[table.name] = _replace(cursor, settings, table, iter(()))
             if settings.sqlite_path is not None:
                 with copy_sqlite(DATABASE_SETTING, settings.sqlite_path, settings.storage_dir) as source:
                     _copy_tables(cursor, settings, source, own, report, digests)
@@ -50,32 +57,11 @@ def load(warehouse: Warehouse, report: Callable[[str], None]) -> dict[str, str]:
                 report(f"warning: COMMENT_INSIGHTS_DB: there is no file {settings.analyses_path}, so there are no tags")
                 for table in analyses:
                     digests[table.name] = _replace(cursor, settings, table, iter(()))
+    except psycopg2.OperationalError as error:
+        raise BuildError(f"the warehouse failed during the load: {first_line(error)}") from error
     except psycopg2.Error as error:
         raise ConfigurationError(f"the warehouse refused the load: {first_line(error)}") from error
     return digests
-
-
-def source_vars(warehouse: Warehouse) -> dict[str, str]:
-    """Return the dbt vars that say where WhiteBalloon's tables are."""
-    settings = warehouse.settings
-    if settings.sqlite_path is not None:
-        return {}
-    found = {"whiteballoon_schema": settings.wb_schema}
-    with warehouse.connection as connection, connection.cursor() as cursor:
-        if exists(cursor, sql.Identifier(settings.wb_schema, "user_profile_highlights")):
-            found["highlights_schema"] = settings.wb_schema
-    return found
-
-
-def check_in_place(warehouse: Warehouse) -> None:
-    """See that WhiteBalloon's tables on Postgres can be read, and change nothing.
-
-    Raises ConfigurationError where one cannot be.
-    """
-    with warehouse.connection as connection, connection.cursor() as cursor:
-        for table in source_tables():
-            if table.source != _ANALYSES_SOURCE:
-                _is_in_place(cursor, warehouse.settings, table)
 
 
 def has_analyses(settings: Settings) -> bool:
@@ -101,7 +87,7 @@ def check_file(setting: str, path: Path) -> None:
     """
     with open_sqlite(setting, path) as source:
         for table in source_tables():
-            is_here = (table.source == _ANALYSES_SOURCE) == (setting == ANALYSES_SETTING)
+            is_here = table.is_analyses == (setting == ANALYSES_SETTING)
             if is_here and not source.has_table(table) and not table.optional:
                 raise _without_table(source, table)
 
@@ -117,47 +103,6 @@ def _create_schema(cursor: Cursor, schema: str) -> None:
     cursor.execute("select from pg_namespace where nspname = %s", (schema,))
     if cursor.fetchone() is None:
         cursor.execute(sql.SQL("create schema {}").format(sql.Identifier(schema)))
-
-
-def _check_in_place(
-    cursor: Cursor,
-    settings: Settings,
-    tables: list[SourceTable],
-    report: Callable[[str], None],
-    digests: dict[str, str],
-) -> None:
-    for table in tables:
-        if not _is_in_place(cursor, settings, table):
-            report(f"warning: WB_SCHEMA: there is no table {settings.wb_schema}.{table.name}, which is taken as empty")
-            digests[table.name] = _replace(cursor, settings, table, iter(()))
-
-
-def _is_in_place(cursor: Cursor, settings: Settings, table: SourceTable) -> bool:
-    """Tell whether WhiteBalloon's schema has the table, which only an optional one may be missing from."""
-    name = f"{settings.wb_schema}.{table.name}"
-    cursor.execute("savepoint source")
-    try:
-        cursor.execute(
-            sql.SQL("select {} from {} limit 0").format(
-                sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns),
-                sql.Identifier(settings.wb_schema, table.name),
-            )
-        )
-    except psycopg2.errors.UndefinedTable as error:
-        cursor.execute("rollback to savepoint source")
-        if not table.optional:
-            raise ConfigurationError(
-                f"WB_SCHEMA: the warehouse has no table {name}: is WhiteBalloon in this database and schema?"
-            ) from error
-        return False
-    except psycopg2.errors.InsufficientPrivilege as error:
-        raise ConfigurationError(
-            f"WB_SCHEMA: {name} cannot be read: {first_line(error)}; if WhiteBalloon created this table after "
-            "deploy/roles.sql was applied, apply deploy/roles.sql again"
-        ) from error
-    except psycopg2.ProgrammingError as error:
-        raise ConfigurationError(f"WB_SCHEMA: {name} cannot be read: {first_line(error)}") from error
-    return True
 
 
 def _copy_tables(

@@ -53,6 +53,11 @@ class SourceTable:
         return self.columns[0].name
 
     @property
+    def is_analyses(self) -> bool:
+        """Whether it is in the file of analyses, not in WhiteBalloon's database."""
+        return self.source == "whiteballoon_analyses"
+
+    @property
     def stored(self) -> list[SourceColumn]:
         """The columns that WhiteBalloon has."""
         return [column for column in self.columns if column.parsed_from is None]

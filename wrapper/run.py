@@ -14,7 +14,8 @@ from wrapper import dbt_client, interrupts, metrics, output_files, people, publi
 from wrapper.consumers import count_stale_highlights
 from wrapper.contract import check_version
 from wrapper.errors import BuildError, WrapperError
-from wrapper.load import load, source_vars
+from wrapper.in_place import source_vars
+from wrapper.load import load
 from wrapper.run_log import Entry, RunLog
 from wrapper.scope import Scope, holds_anything
 from wrapper.settings import Settings, read_disagreements, read_settings, read_storage_dir

@@ -33,9 +33,13 @@ _NO_WAY_TO_DBT = {
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """One run's settings; `warehouse` holds libpq's connection parameters, None for the embedded Postgres."""
+    """One run's settings.
+
+    `database` and `warehouse` hold libpq's connection parameters, None for SQLite and for the embedded Postgres.
+    """
 
     sqlite_path: Path | None
+    database: dict[str, str] | None
     wb_schema: str
     analyses_path: Path
     warehouse: dict[str, str] | None
@@ -77,13 +81,14 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     values = _values(environ)
     database = _url("DATABASE_URL", values.get("DATABASE_URL", "sqlite:///data/app.db"))
     sqlite_path = None
-    warehouse = None
+    parameters = None
     if database.get_backend_name() == "sqlite":
         if not database.database or database.database == ":memory:":
             raise ConfigurationError("DATABASE_URL names no file: write it as sqlite:///path/to/app.db")
         sqlite_path = Path(database.database)
     else:
-        warehouse = _libpq_parameters("DATABASE_URL", database)
+        parameters = _libpq_parameters("DATABASE_URL", database)
+    warehouse = parameters
     if "WAREHOUSE_URL" in values:
         warehouse = _libpq_parameters("WAREHOUSE_URL", _url("WAREHOUSE_URL", values["WAREHOUSE_URL"]))
     if unsupported := _NO_WAY_TO_DBT & (warehouse or {}).keys():
@@ -108,6 +113,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
 
     settings = Settings(
         sqlite_path=sqlite_path,
+        database=parameters,
         wb_schema=values.get("WB_SCHEMA", "public"),
         analyses_path=Path(values.get("COMMENT_INSIGHTS_DB", "data/comment_llm_insights.db")),
         warehouse=warehouse,

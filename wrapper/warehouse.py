@@ -22,7 +22,7 @@ _SESSION_OPTIONS = "-c client_connection_check_interval=1000 -c idle_session_tim
 _FIXED_OPTIONS = "-c timezone=UTC"
 _APPLICATION = "signal-profile-snapshots"
 # What never answers is no warehouse, and a night is not to wait for it.
-_CONNECT_SECONDS = "10"
+CONNECT_SECONDS = "10"
 _OLDEST_VERSION = 150000
 # libpq's variables are PG and the parameter without underscores, except for these. It has none for keepalives_idle.
 _VARIABLES = {"dbname": "PGDATABASE", "application_name": "PGAPPNAME", "connect_timeout": "PGCONNECT_TIMEOUT"}
@@ -107,7 +107,7 @@ def first_line(error: BaseException) -> str:
         # `invalid input syntax for type bigint: "a message"`
         line = line.partition('"')[0].rstrip(" :") + f" ({type(error).__name__})"
     if isinstance(error, psycopg2.errors.LockNotAvailable):
-        return f"{line}: another session keeps a table of the project's in an open transaction"
+        return f"{line}: another session keeps a table that it needs locked in an open transaction"
     return line
 
 
@@ -204,7 +204,7 @@ def libpq_variable(parameter: str) -> str:
 
 def _set_variables(parameters: dict[str, str]) -> None:
     options = " ".join(filter(None, [_SESSION_OPTIONS, parameters.get("options"), _FIXED_OPTIONS]))
-    for key, value in {"connect_timeout": _CONNECT_SECONDS, **parameters, "options": options}.items():
+    for key, value in {"connect_timeout": CONNECT_SECONDS, **parameters, "options": options}.items():
         os.environ[libpq_variable(key)] = value
 
 
