@@ -59,9 +59,7 @@ def compare_databases(settings: Settings, warehouse: Connection) -> Iterator[str
             if _identity(connection) == _identity(warehouse):
                 return
     except psycopg2.Error as error:
-        yield (
-            f"DATABASE_URL cannot be reached ({first_line(error)}): {read}, and were not compared with WhiteBalloon's own"
-        )
+        yield (f"DATABASE_URL cannot be reached ({first_line(error)}): {read}, and may not be WhiteBalloon's own")
         return
     yield f"DATABASE_URL and WAREHOUSE_URL lead to different databases: {read}, and may be a stale copy"
 
