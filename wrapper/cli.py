@@ -43,7 +43,9 @@ def _moment(context: click.Context, parameter: click.Parameter, value: str | Non
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:
-        raise click.BadParameter(f"{value!r} is no moment like 2026-01-31T04:00 or 2026-01-31T04:00:00+01:00") from None
+        raise click.BadParameter(
+            f"{value!r} is not a timestamp like 2026-01-31T04:00 or 2026-01-31T04:00:00+01:00"
+        ) from None
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
@@ -63,7 +65,7 @@ def cli(context: click.Context) -> None:
 
 
 @cli.command()
-@click.option("--all", "everybody", is_flag=True, help="Every membership.")
+@click.option("--all", "everybody", is_flag=True, help="Every membership; the default with --group-slug.")
 @_USERS
 @_SLUGS
 @click.option("--dry-run", is_flag=True, help="Compute and test everything, publish nothing, report what would change.")
@@ -91,8 +93,10 @@ def snapshot(
     wait: int,
 ) -> None:
     """Load, build, test and publish snapshots, then hash and log them."""
-    if everybody == bool(users):
-        raise click.UsageError("give either --all or --user ID|@NAME")
+    if everybody and users:
+        raise click.UsageError("--all and --user exclude each other: give one of them")
+    if not (everybody or users or slugs):
+        raise click.UsageError("give --all, --user ID|@NAME or --group-slug SLUG")
     from wrapper.run import Listener, Request, run_snapshot
 
     if output_dir is not None and not str(output_dir).strip("."):

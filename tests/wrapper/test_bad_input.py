@@ -73,8 +73,8 @@ def test_settings_of_whiteballoons_own_that_differ_in_env_file_and_environment_a
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["snapshot"], "give either --all or --user ID"),
-        (["snapshot", "--all", "--user", "1"], "give either --all or --user ID"),
+        (["snapshot"], "give --all, --user ID|@NAME or --group-slug SLUG"),
+        (["snapshot", "--all", "--user", "1"], "--all and --user exclude each other: give one of them"),
         (["snapshot", "--user", "one"], "Invalid value for '--user': 'one' is not a valid integer."),
         (["snapshot", "--user", str(2**63)], f"--user {2**63} is no id: ids are whole numbers of 64 bits"),
         (["snapshot", "--all", "--wait", "-1"], "Invalid value for '--wait': -1 is not in the range x>=0."),
@@ -92,7 +92,7 @@ def test_an_unknown_slug_is_named_before_anything_is_built(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, slug: str
 ) -> None:
     whiteballoon.group(1)
-    line = one_line(wrapper, "snapshot", "--all", "--group-slug", slug)
+    line = one_line(wrapper, "snapshot", "--group-slug", slug)
     assert line == f"--group-slug {slug!r} has neither a membership nor a published snapshot"
     assert not list(wrapper.cwd.glob("storage/dbt/*/*/run"))
 

@@ -50,7 +50,9 @@ def test_nothing_published_yet_is_one_line(wrapper: Wrapper, members: WhiteBallo
     for moment in ("yesterday", "2024-13-01", ""):
         refused = wrapper("export", "--changed-since", moment)
         assert refused.code == 2
-        assert refused.stderr.startswith(f"wrapper: Invalid value for '--changed-since': {moment!r} is no moment like ")
+        assert refused.stderr.startswith(
+            f"wrapper: Invalid value for '--changed-since': {moment!r} is not a timestamp like "
+        )
 
 
 def test_bios_live_through_the_runs(wrapper: Wrapper, members: WhiteBalloon, warehouse: Connection) -> None:
