@@ -27,6 +27,7 @@ class Request:
 
     scope: Scope
     dry_run: bool
+    accept_losses: bool
     output_dir: Path | None
     wait_seconds: float
 
@@ -110,7 +111,10 @@ def _run(settings: Settings, request: Request, entry: Entry, listener: Listener)
 
 def _build_and_hash(warehouse: Warehouse, request: Request, entry: Entry, listener: Listener) -> None:
     settings, connection = warehouse.settings, warehouse.connection
-    dbt_client.build(settings, request.scope, source_vars(warehouse), request.dry_run, listener.progress)
+    dbt_vars = {**source_vars(warehouse), **request.scope.dbt_vars()}
+    if request.accept_losses:
+        dbt_vars["accept_losses"] = True
+    dbt_client.build(settings, dbt_vars, request.dry_run, listener.progress)
     so_far = "" if request.dry_run else "the snapshots are published, but "
     if not warehouse.holds_lock():
         raise BuildError(f"{so_far}the lock was lost while dbt worked, so another run may have written: run again")

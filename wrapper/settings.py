@@ -30,6 +30,8 @@ class Settings:
     sqlite_path: Path | None
     wb_schema: str
     analyses_path: Path
+    # Whether COMMENT_INSIGHTS_DB is set; only the default file may be missing.
+    analyses_required: bool
     warehouse: dict[str, str] | None
     warehouse_schema: str
     storage_dir: Path
@@ -92,6 +94,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         sqlite_path=sqlite_path,
         wb_schema=values.get("WB_SCHEMA", "public"),
         analyses_path=Path(values.get("COMMENT_INSIGHTS_DB", "data/comment_llm_insights.db")),
+        analyses_required="COMMENT_INSIGHTS_DB" in values,
         warehouse=warehouse,
         warehouse_schema=schema,
         storage_dir=read_storage_dir(environ),

@@ -76,6 +76,11 @@ class SqliteSource:
                 )
         return bool(present)
 
+    def has_rows(self, name: str, condition: str = "true", *parameters: object) -> bool:
+        """Tell whether the table of this name has a row that meets the condition."""
+        query = f'select exists (select 1 from "{name}" where {condition})'  # noqa: S608 - our own names
+        return bool(self._connection.execute(query, parameters).fetchone()[0])
+
     def copy_lines(self, table: SourceTable) -> Iterator[str]:
         """Yield the table's rows in the text form of Postgres's COPY, the columns in the table's order.
 

@@ -17,6 +17,7 @@ PUBLISHED = "model.signal_profiles.signal_profile_snapshots"
 TABLES = {
     PUBLISHED,
     "model.signal_profiles.signal_profile_snapshot_hashes",
+    "model.signal_profiles.signal_profile_contract",
     "model.signal_profiles.signal_profile_bio_inputs",
     "model.signal_profiles.signal_profile_highlights",
 }
