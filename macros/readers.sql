@@ -5,7 +5,10 @@
     Usage: {{ readable_by(var('analyst_roles'), var('bio_roles')) }}
 -#}
 {%- macro readable_by() -%}
-    {%- set roles = varargs | sum(start=[]) -%}
+    {%- set roles = [] -%}
+    {%- for list_of_roles in varargs -%}
+        {%- do roles.extend(list_of_roles) -%}
+    {%- endfor -%}
     {%- if varargs | select | list | length == varargs | length -%}
         {%- do config(grants={'select': roles}) -%}
     {%- elif roles -%}

@@ -208,8 +208,8 @@ def _failure(result: Any) -> str:
             cursor.execute(result.node.compiled_code)
             losses = ", ".join(loss for (loss,) in cursor)
         return (
-            f"this run would lose {losses}: check that DATABASE_URL and COMMENT_INSIGHTS_DB name the right, complete "
-            "files, or run once with --accept-losses if the losses are right"
+            f"this run would lose {losses}: check DATABASE_URL, COMMENT_INSIGHTS_DB and what they name, or run once "
+            "with --accept-losses if this is right"
         )
     if result.status == "fail":
         name = result.node.name

@@ -37,7 +37,7 @@ class _Warning(str):
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """What one check found; `verdict` is ok, WARN (a run succeeds, but something is missing) or FIX (say what to do)."""
+    """What one check found; `verdict` is ok, WARN (a run succeeds without something) or FIX (with what to do)."""
 
     name: str
     verdict: Literal["ok", "WARN", "FIX"]
@@ -229,13 +229,13 @@ def _losses(warehouse: Warehouse) -> str:
         if exists(cursor, table):
             cursor.execute(sql.SQL("select count(*), count(*) filter (where top_tags <> '[]') from {}").format(table))
             published, with_tags = cursor.fetchone() or (0, 0)
-    if published >= project_vars()["losses_checked_from"]:
-        if missing := _empty_source(warehouse, bool(with_tags)):
-            raise ConfigurationError(
-                f"there are {missing}, but {published} snapshots are published: a run would fail and not remove what these "
-                f"led to; correct {DATABASE_SETTING} or {ANALYSES_SETTING}, or run wrapper snapshot --all --accept-losses "
-                "once if this is right"
-            )
+    is_checked = published >= project_vars()["losses_checked_from"]
+    if is_checked and (missing := _empty_source(warehouse, bool(with_tags))):
+        raise ConfigurationError(
+            f"there are {missing}, but {published} snapshots are published: a run would fail; check "
+            f"{DATABASE_SETTING}, {ANALYSES_SETTING} and what they name, or run once with --accept-losses "
+            "if this is right"
+        )
     return "a run would find rows where some were published"
 
 
@@ -245,9 +245,7 @@ def _empty_source(warehouse: Warehouse, with_analyses: bool) -> str | None:
     if settings.sqlite_path is None:
         with warehouse.connection as connection, connection.cursor() as cursor:
             cursor.execute(
-                sql.SQL(
-                    "select exists (select from {} where starts_with(key, %s)), exists (select from {})"
-                ).format(
+                sql.SQL("select exists (select from {} where starts_with(key, %s)), exists (select from {})").format(
                     sql.Identifier(settings.wb_schema, "user_attributes"),
                     sql.Identifier(settings.wb_schema, "request_comments"),
                 ),

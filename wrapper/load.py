@@ -86,8 +86,8 @@ def has_analyses(settings: Settings) -> bool:
     except FileNotFoundError as error:
         if settings.analyses_required:
             raise ConfigurationError(
-                f"{ANALYSES_SETTING}: there is no file {settings.analyses_path}: correct the setting, or unset it if this "
-                "WhiteBalloon has no analyses"
+                f"{ANALYSES_SETTING}: there is no file {settings.analyses_path}: correct the setting, or unset it if "
+                "this WhiteBalloon has no analyses"
             ) from error
         return False
     except OSError as error:

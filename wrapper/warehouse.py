@@ -247,8 +247,8 @@ def _check_rights(settings: Settings, connection: Connection) -> None:
         if cursor.fetchone() != (True,):
             # Without it a run would fail only after it has published.
             raise ConfigurationError(
-                f"user {connection.info.user!r} may not create temporary tables, which a run needs: grant it temporary on "
-                f"database {connection.info.dbname!r}, as deploy/roles.sql does"
+                f"user {connection.info.user!r} may not create temporary tables, which a run needs: grant it temporary "
+                f"on database {connection.info.dbname!r}, as deploy/roles.sql does"
             )
         for schema in (settings.warehouse_schema, settings.source_schema, settings.intermediate_schema):
             cursor.execute(

@@ -1,7 +1,6 @@
--- A collapse: the scope would lose more than half of its published snapshots, or all that they have of one kind. Only a
--- build is checked, since `dbt test` may find candidates of another scope.
+-- A collapse: the scope would lose more than half of its published snapshots, or all that they have of one kind.
 
-{% set published = published_relation('signal_profile_snapshots') if flags.WHICH == 'build' %}
+{% set published = snapshots_to_keep() %}
 
 with candidates as (
 
@@ -11,7 +10,7 @@ with candidates as (
 
 published as (
 
-    {% if published and not var('accept_losses') -%}
+    {% if published -%}
     select * from {{ published }}
     where {{ scope_filter('user_id', 'group_slug') }}
     {%- else -%}

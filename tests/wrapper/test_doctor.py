@@ -164,7 +164,9 @@ def test_a_warehouse_that_may_not_be_written_to(
     database = query(warehouse, "select current_database()")[0][0]
     query(warehouse, f'revoke temporary on database "{database}" from public')
     found = findings(wrapper, 2, WAREHOUSE_URL=url.replace("postgres@", "newcomer@"))
-    assert found["warehouse"].startswith("FIX: user 'newcomer' may not create temporary tables, which a run needs: grant")
+    assert found["warehouse"].startswith(
+        "FIX: user 'newcomer' may not create temporary tables, which a run needs: grant"
+    )
     query(warehouse, "drop owned by newcomer; drop role newcomer")
 
     query(warehouse, f'alter database "{database}" set default_transaction_read_only = on')

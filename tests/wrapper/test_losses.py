@@ -13,13 +13,13 @@ from tests.wrapper.test_rows import awkward_whiteballoon
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 ADVICE = (
-    "check that DATABASE_URL and COMMENT_INSIGHTS_DB name the right, complete files, or run once with --accept-losses if the "
-    "losses are right; the published snapshots are as they were"
+    "check DATABASE_URL, COMMENT_INSIGHTS_DB and what they name, or run once with --accept-losses if this is right; "
+    "the published snapshots are as they were"
 )
 TAGS = "all tags, which 2 published snapshots have"
 EVERYTHING = (
-    f"10 of 10 published snapshots, {TAGS}, all links, which 2 published snapshots have, all reactions, which 3 published "
-    "snapshots have, all attachments, which 2 published snapshots have"
+    f"10 of 10 published snapshots, {TAGS}, all links, which 2 published snapshots have, "
+    "all reactions, which 3 published snapshots have, all attachments, which 2 published snapshots have"
 )
 
 
@@ -47,8 +47,8 @@ def test_a_collapse_is_not_published(wrapper: Wrapper, whiteballoon: WhiteBalloo
     refused = wrapper("snapshot", "--all", COMMENT_INSIGHTS_DB="nope.db")
     assert (refused.code, refused.stderr) == (
         2,
-        "wrapper: COMMENT_INSIGHTS_DB: there is no file nope.db: correct the setting, or unset it if this WhiteBalloon has "
-        "no analyses\n",
+        "wrapper: COMMENT_INSIGHTS_DB: there is no file nope.db: correct the setting, or unset it if this WhiteBalloon "
+        "has no analyses\n",
     )
 
     file.rename(whiteballoon.analyses_path)

@@ -145,8 +145,7 @@ def test_every_data_test_sees_what_it_is_for(candidates: tuple[str, Path], test:
         ("update {candidates} set top_tags = '[]' where user_id = 3", []),
         # Tags of somebody who had none before do not stand in for those that are gone.
         (
-            "update {candidates} set top_tags = case when user_id = 1 then '[{{\"label\": \"a\", \"count\": 1}}]' else '[]' end"
-            "::jsonb",
+            "update {candidates} set top_tags = case when user_id = 1 then jsonb_build_array(7) else '[]' end",
             ["all tags, which 2 published snapshots have"],
         ),
         (
@@ -168,9 +167,7 @@ def test_every_data_test_sees_what_it_is_for(candidates: tuple[str, Path], test:
         ("delete from {published} where user_id > 2; delete from {candidates}", []),
     ],
 )
-def test_a_collapse_is_told_from_a_change(
-    candidates: tuple[str, Path], damage: str, losses: list[str]
-) -> None:
+def test_a_collapse_is_told_from_a_change(candidates: tuple[str, Path], damage: str, losses: list[str]) -> None:
     url, compiled = candidates
     connection = psycopg2.connect(url)
     with connection.cursor() as cursor:
