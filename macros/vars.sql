@@ -13,6 +13,8 @@
         'whiteballoon_schema': _is_schema,
         'contract_version': _is_limit,
         'make_missing_sources': _is_switch,
+        'accept_losses': _is_switch,
+        'losses_checked_from': _is_limit,
         'analyst_roles': _is_list_of_names,
         'bio_roles': _is_list_of_names,
         'highlights_schema': _is_schema,

@@ -70,6 +70,11 @@ def cli(context: click.Context) -> None:
 @_SLUGS
 @click.option("--dry-run", is_flag=True, help="Compute and test everything, publish nothing, report what would change.")
 @click.option(
+    "--accept-losses",
+    is_flag=True,
+    help="Publish even if most snapshots, or all of their tags, links, reactions or attachments, would disappear.",
+)
+@click.option(
     "--output-dir",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
@@ -88,6 +93,7 @@ def snapshot(
     users: tuple[int | str, ...],
     slugs: tuple[str, ...],
     dry_run: bool,
+    accept_losses: bool,
     output_dir: Path | None,
     as_json: bool,
     wait: int,
@@ -101,7 +107,7 @@ def snapshot(
 
     if output_dir is not None and not str(output_dir).strip("."):
         raise click.UsageError("--output-dir must name a directory of its own")
-    request = Request(_scope(users, slugs), dry_run, output_dir, wait)
+    request = Request(_scope(users, slugs), dry_run, accept_losses, output_dir, wait)
     entries: list[Any] = []
     try:
         with _ProgressLine() as progress:
@@ -335,13 +341,16 @@ def status(slugs: tuple[str, ...], last: int, as_json: bool) -> None:
 
 @cli.command()
 def doctor() -> None:
-    """Look at everything that a run needs; exit with 2 where something is to be done."""
+    """Check that a run would succeed; exit with 2 if something must be fixed.
+
+    A line begins with ok, with WARN where a run succeeds but may not do what you expect, or with FIX.
+    """
     from wrapper.doctor import examine
 
     is_well = True
     for finding in examine():
-        click.echo(f"{'ok ' if finding.is_ok else 'FIX'}  {finding.name}: {' '.join(finding.text.split())}")
-        is_well &= finding.is_ok
+        click.echo(f"{finding.verdict:4} {finding.name}: {' '.join(finding.text.split())}")
+        is_well &= finding.verdict != "FIX"
     if not is_well:
         raise click.exceptions.Exit(ExitCode.USAGE)
 

@@ -1,4 +1,4 @@
-"""The version of the published contract: kept in the relations' comments, checked before a run, upgraded on request."""
+"""The version of the published contract: kept in a table of its own, checked before a run, upgraded on request."""
 
 import dataclasses
 
@@ -6,10 +6,9 @@ from psycopg2 import sql
 
 from wrapper.errors import ConfigurationError
 from wrapper.project import project_vars
-from wrapper.published import hashes_table, snapshots_table
+from wrapper.published import contract_table, hashes_table, snapshots_table
 from wrapper.warehouse import Warehouse, exists
 
-_OLDEST = "0"
 # Whatever depends on what we published, by way of any number of views, and is not ours.
 _OTHERS = """
 with recursive dependent as (
@@ -34,7 +33,7 @@ select name from dependent where not oid = any(%(published)s::oid[]) order by na
 class Upgrade:
     """What an upgrade takes away: the published relations of another version, and the views of others on them."""
 
-    version: str
+    version: int
     relations: list[str]
     views_of_others: list[str]
 
@@ -48,7 +47,7 @@ def check_version(warehouse: Warehouse) -> None:
     if found is not None and found != _own_version():
         raise ConfigurationError(
             f"schema {warehouse.settings.warehouse_schema} holds version {found} of the published contract, and this "
-            f"is version {_own_version()}: see what `wrapper upgrade` would replace, then let it"
+            f"is version {_own_version()}: run `wrapper upgrade` to see what would be replaced"
         )
 
 
@@ -88,18 +87,24 @@ def upgrade(warehouse: Warehouse, plan: Upgrade) -> None:
                 cursor.execute(f"drop {'view' if row[0] == 'v' else 'table'} {name} cascade")
 
 
-def _own_version() -> str:
-    return str(project_vars()["contract_version"])
+def _own_version() -> int:
+    return int(project_vars()["contract_version"])
 
 
-def _published_version(warehouse: Warehouse) -> str | None:
-    table = snapshots_table(warehouse.settings)
+def _published_version(warehouse: Warehouse) -> int | None:
+    # As the macro published_contract_version() reads it for plain dbt.
+    contract, snapshots = contract_table(warehouse.settings), snapshots_table(warehouse.settings)
     with warehouse.connection as connection, connection.cursor() as cursor:
-        if not exists(cursor, table):
+        if exists(cursor, contract):
+            cursor.execute(sql.SQL("select max(contract_version) from {}").format(contract))
+            row = cursor.fetchone()
+            if row and row[0] is not None:
+                return int(row[0])
+        if not exists(cursor, snapshots):
             return None
         cursor.execute(
             "select substring(obj_description(to_regclass(%s), 'pg_class') from 'Contract version ([0-9]+)[.]$')",
-            (table.as_string(cursor),),
+            (snapshots.as_string(cursor),),
         )
         row = cursor.fetchone()
-        return row[0] if row and row[0] else _OLDEST
+        return int(row[0]) if row and row[0] else 1

@@ -17,13 +17,13 @@ import yaml
 from wrapper import interrupts
 from wrapper.errors import BuildError, ConfigurationError, ExitCode
 from wrapper.project import PROFILES_DIR, PROJECT_DIR, project_vars
-from wrapper.scope import Scope
 from wrapper.settings import Settings
 from wrapper.so_far import telling
-from wrapper.warehouse import first_line
+from wrapper.warehouse import connect, first_line
 
 PUBLISHED = "model.signal_profiles.signal_profile_snapshots"
 CANDIDATE = "model.signal_profiles.int_snapshot_candidates"
+_LOSSES = "candidates_keep_what_is_published"
 # Commands of dbt that only read; all others write to the warehouse, or may.
 _READING = {"clean", "compile", "debug", "deps", "docs", "init", "list", "ls", "parse", "show", "source"}
 _PASSED = {"success", "pass", "warn", "no-op"}
@@ -50,12 +50,11 @@ def build_arguments(dry_run: bool) -> list[str]:
 
 def build(
     settings: Settings,
-    scope: Scope,
-    source_vars: dict[str, str],
+    dbt_vars: dict[str, Any],
     dry_run: bool,
     on_progress: Callable[[Progress], None],
 ) -> None:
-    """Build, test and, unless `dry_run`, publish the scope; `source_vars` say where WhiteBalloon's tables are.
+    """Build, test and, unless `dry_run`, publish the scope that the vars name.
 
     Raises BuildError with one line where a model or a data test failed, and KeyboardInterrupt on Ctrl-C.
     """
@@ -78,9 +77,7 @@ def build(
                 on_progress(Progress(done, total))
 
     with telling(lambda: published):
-        outcome = _invoke(
-            settings, "snapshot", build_arguments(dry_run), {**source_vars, **scope.dbt_vars()}, [on_event]
-        )
+        outcome = _invoke(settings, "snapshot", build_arguments(dry_run), dbt_vars, [on_event])
         results = list(getattr(outcome.result, "results", None) or ())
         for result in results:
             if result.status not in {*_PASSED, "skipped"}:
@@ -206,6 +203,15 @@ def _split_vars(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
 
 
 def _failure(result: Any) -> str:
+    if result.status == "fail" and result.node.name == _LOSSES:
+        # dbt only counts the rows that fail a test, and these say what would be lost.
+        with contextlib.closing(connect()) as connection, connection.cursor() as cursor:
+            cursor.execute(result.node.compiled_code)
+            losses = ", ".join(loss for (loss,) in cursor)
+        return (
+            f"this run would lose {losses}: check DATABASE_URL, COMMENT_INSIGHTS_DB and what they name, or run once "
+            "with --accept-losses if this is right"
+        )
     if result.status == "fail":
         name = result.node.name
         return f"data test {name} failed on {result.failures} rows (wrapper dbt test --select {name} repeats it)"

@@ -10,16 +10,21 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Literal
+
+from psycopg2 import sql
 
 from wrapper import in_place
 from wrapper.contract import check_version
 from wrapper.errors import ConfigurationError, LockedError, WrapperError
 from wrapper.load import ANALYSES_SETTING, DATABASE_SETTING, check_file, has_analyses
 from wrapper.project import project_vars, source_tables
+from wrapper.published import snapshots_table
 from wrapper.run_log import RunLog
-from wrapper.settings import Settings, read_origins, read_settings, read_storage_dir
+from wrapper.settings import Settings, read_disagreements, read_origins, read_settings, read_storage_dir
+from wrapper.sqlite_source import open_sqlite
 from wrapper.status import read_status
-from wrapper.warehouse import Warehouse, open_warehouse
+from wrapper.warehouse import Warehouse, exists, open_warehouse
 
 # Beside what WhiteBalloon's files need.
 _LEAST_FREE_BYTES = 2**30
@@ -28,12 +33,16 @@ _LOCK_SECONDS = 3
 Check = tuple[str, Callable[[], str]]
 
 
+class _Warning(str):
+    """The text of a check whose finding is a warning."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """What one check found: that all is well, or what to do."""
+    """What one check found; `verdict` is ok, WARN (a run succeeds without something) or FIX (with what to do)."""
 
     name: str
-    is_ok: bool
+    verdict: Literal["ok", "WARN", "FIX"]
     text: str
 
 
@@ -45,24 +54,25 @@ def examine() -> Iterator[Finding]:
     try:
         settings = read_settings()
     except WrapperError:
-        yield Finding("all else", False, "was not looked at: correct the settings first")
+        yield Finding("all else", "FIX", "was not looked at: correct the settings first")
         return
     yield from map(_look, _outside(settings))
     try:
         with open_warehouse(settings) as warehouse:
             yield from map(_look, _inside(warehouse))
     except WrapperError as error:
-        yield Finding("warehouse", False, str(error))
+        yield Finding("warehouse", "FIX", str(error))
 
 
 def _look(check: Check) -> Finding:
     name, look = check
     try:
-        return Finding(name, True, look())
+        text = look()
+        return Finding(name, "WARN" if isinstance(text, _Warning) else "ok", text)
     except WrapperError as error:
-        return Finding(name, False, str(error))
+        return Finding(name, "FIX", str(error))
     except OSError as error:
-        return Finding(name, False, f"{error.filename}: {error.strerror}")
+        return Finding(name, "FIX", f"{error.filename}: {error.strerror}")
 
 
 def _outside(settings: Settings) -> list[Check]:
@@ -80,6 +90,7 @@ def _inside(warehouse: Warehouse) -> list[Check]:
         ("warehouse", lambda: _server(warehouse)),
         ("tables in place", lambda: _in_place(warehouse)),
         ("contract", lambda: _contract(warehouse)),
+        ("losses", lambda: _losses(warehouse)),
         ("clock", lambda: _clock(warehouse)),
         ("lock", lambda: _lock(warehouse)),
     ]
@@ -87,6 +98,8 @@ def _inside(warehouse: Warehouse) -> list[Check]:
 
 def _settings() -> str:
     read_settings()
+    if disagreements := read_disagreements():
+        return _Warning("; ".join(disagreements))
     origins = read_origins()
     given = [
         f"{name} from {'the environment' if origin == 'environment' else origin}"
@@ -135,14 +148,15 @@ def _flag(settings: Settings) -> str:
 
 def _whiteballoon(settings: Settings) -> str:
     if settings.sqlite_path is None:
-        return f"on Postgres, in the schema {settings.wb_schema}"
+        place = "on Postgres" if settings.database == settings.warehouse else "on Postgres, read at WAREHOUSE_URL"
+        return f"{place}, in the schema {settings.wb_schema}"
     check_file(DATABASE_SETTING, settings.sqlite_path)
     return f"{settings.sqlite_path} can be read"
 
 
 def _analyses(settings: Settings) -> str:
     if not has_analyses(settings):
-        return f"there is no file {settings.analyses_path}, so there will be no tags"
+        return _Warning(f"there is no file {settings.analyses_path}, so there will be no tags")
     check_file(ANALYSES_SETTING, settings.analyses_path)
     return f"{settings.analyses_path} can be read"
 
@@ -206,12 +220,61 @@ def _in_place(warehouse: Warehouse) -> str:
     if warehouse.settings.sqlite_path is not None:
         return "none are read there"
     in_place.check_tables(warehouse, _LOCK_SECONDS)
+    for warning in in_place.compare_databases(warehouse.settings, warehouse.connection):
+        return _Warning(warning)
     return f"those in the schema {warehouse.settings.wb_schema} can be read"
 
 
 def _contract(warehouse: Warehouse) -> str:
     check_version(warehouse)
     return "what is published, if anything is, has this version"
+
+
+def _losses(warehouse: Warehouse) -> str:
+    """Look for empty tables alone: what else a run would lose, `wrapper snapshot --all --dry-run` finds out."""
+    settings = warehouse.settings
+    table = snapshots_table(settings)
+    published, with_tags = 0, 0
+    with warehouse.connection as connection, connection.cursor() as cursor:
+        if exists(cursor, table):
+            cursor.execute(sql.SQL("select count(*), count(*) filter (where top_tags <> '[]') from {}").format(table))
+            published, with_tags = cursor.fetchone() or (0, 0)
+    is_checked = published >= project_vars()["losses_checked_from"]
+    if is_checked and (missing := _empty_source(warehouse, bool(with_tags))):
+        raise ConfigurationError(
+            f"there are {missing}, but {published} snapshots are published: a run would fail; check "
+            f"{DATABASE_SETTING}, {ANALYSES_SETTING} and what they name, or run once with --accept-losses "
+            "if this is right"
+        )
+    return "a run would find rows where some were published"
+
+
+def _empty_source(warehouse: Warehouse, with_analyses: bool) -> str | None:
+    """Return what WhiteBalloon has none of."""
+    settings, prefix = warehouse.settings, project_vars()["membership_key_prefix"]
+    if settings.sqlite_path is None:
+        with warehouse.connection as connection, connection.cursor() as cursor:
+            cursor.execute(
+                sql.SQL("select exists (select from {} where starts_with(key, %s)), exists (select from {})").format(
+                    sql.Identifier(settings.wb_schema, "user_attributes"),
+                    sql.Identifier(settings.wb_schema, "request_comments"),
+                ),
+                (prefix,),
+            )
+            has_memberships, has_comments = cursor.fetchone() or (False, False)
+    else:
+        with open_sqlite(DATABASE_SETTING, settings.sqlite_path) as source:
+            has_memberships = source.has_rows("user_attributes", "substr(key, 1, ?) = ?", len(prefix), prefix)
+            has_comments = source.has_rows("request_comments")
+    if not (has_memberships and has_comments):
+        return "no comments" if has_memberships else "no memberships"
+    if with_analyses:
+        if not has_analyses(settings):
+            return "no analyses"
+        with open_sqlite(ANALYSES_SETTING, settings.analyses_path) as source:
+            if not source.has_rows("comment_llm_analyses"):
+                return "no analyses"
+    return None
 
 
 def _clock(warehouse: Warehouse) -> str:

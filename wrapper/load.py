@@ -54,7 +54,7 @@ def load(warehouse: Warehouse, report: Callable[[str], None]) -> dict[str, str]:
                 with copy_sqlite(ANALYSES_SETTING, settings.analyses_path, settings.storage_dir) as source:
                     _copy_tables(cursor, settings, source, analyses, report, digests)
             else:
-                report(f"warning: COMMENT_INSIGHTS_DB: there is no file {settings.analyses_path}, so there are no tags")
+                report(f"warning: {ANALYSES_SETTING}: there is no file {settings.analyses_path}, so there are no tags")
                 for table in analyses:
                     digests[table.name] = _replace(cursor, settings, table, iter(()))
     except psycopg2.OperationalError as error:
@@ -67,11 +67,17 @@ def load(warehouse: Warehouse, report: Callable[[str], None]) -> dict[str, str]:
 def has_analyses(settings: Settings) -> bool:
     """Tell whether there is a file of analyses, or a link to one.
 
-    Raises ConfigurationError where that cannot be seen: a directory that is closed must not cost every member the tags.
+    Raises ConfigurationError where that cannot be seen: a directory that is closed must not cost every member the tags;
+    and where the file is missing though COMMENT_INSIGHTS_DB is set.
     """
     try:
         settings.analyses_path.lstat()
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if settings.analyses_required:
+            raise ConfigurationError(
+                f"{ANALYSES_SETTING}: there is no file {settings.analyses_path}: correct the setting, or unset it if "
+                "this WhiteBalloon has no analyses"
+            ) from error
         return False
     except OSError as error:
         raise ConfigurationError(

@@ -61,6 +61,11 @@ def runs_table(settings: Settings) -> sql.Identifier:
     return sql.Identifier(settings.warehouse_schema, "signal_profile_runs")
 
 
+def contract_table(settings: Settings) -> sql.Identifier:
+    """Return the table with the version of what is published."""
+    return sql.Identifier(settings.warehouse_schema, "signal_profile_contract")
+
+
 def count_memberships(cursor: Cursor, settings: Settings) -> tuple[int, int]:
     """Return how many members and how many memberships the last build had in its scope."""
     cursor.execute(
@@ -130,7 +135,7 @@ def store_hashes(connection: Connection, settings: Settings, scope: Scope, run_i
         generated, changed, unchanged, removed = cursor.fetchone() or (0, 0, 0, 0)
         if not dry_run:
             cursor.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (_hashes_lock(settings),))
-            _store(cursor, hashes, table, run_id)
+            _store(cursor, hashes, table, scope, run_id)
             cursor.execute(sql.SQL("analyze {}").format(hashes))
             record_run(cursor, settings, scope, run_id)
         return Outcome(generated, changed, unchanged, removed, _digest(connection))
@@ -207,16 +212,17 @@ def _hashes_lock(settings: Settings) -> str:
     return ".".join(hashes_table(settings).strings)
 
 
-def _store(cursor: Cursor, hashes: sql.Identifier, snapshots: sql.Identifier, run_id: str) -> None:
-    # Whatever the scope: a hash without its row, as when the table was dropped by hand, is nobody's.
+def _store(cursor: Cursor, hashes: sql.Identifier, snapshots: sql.Identifier, scope: Scope, run_id: str) -> None:
+    # Only of the scope: after an upgrade the others wait for the run that publishes their snapshots again.
     cursor.execute(
         sql.SQL(
             """
-            delete from {0} where not exists (
+            delete from {0} where {2} and not exists (
                 select from {1} as p where p.user_id = {0}.user_id and p.group_slug = {0}.group_slug
             )
             """
-        ).format(hashes, snapshots)
+        ).format(hashes, snapshots, scope.predicate),
+        scope.parameters(),
     )
     cursor.execute(
         sql.SQL(

@@ -29,6 +29,7 @@ class Request:
 
     scope: Scope
     dry_run: bool
+    accept_losses: bool
     output_dir: Path | None
     wait_seconds: float
 
@@ -102,7 +103,8 @@ def _run(settings: Settings, request: Request, entry: Entry, listener: Listener)
         load(warehouse, listener.line)
         holds_anything = _scope_holds_anything(warehouse, request.scope)
         if holds_anything:
-            dbt_client.build(settings, request.scope, source_vars(warehouse), request.dry_run, listener.progress)
+            dbt_vars = {**source_vars(warehouse), **request.scope.dbt_vars(), "accept_losses": request.accept_losses}
+            dbt_client.build(settings, dbt_vars, request.dry_run, listener.progress)
         else:
             listener.line("nothing to do: the scope holds no membership and no published snapshot")
             entry.target_users = entry.attempted = entry.generated = entry.skipped = 0

@@ -42,6 +42,8 @@ class Settings:
     database: dict[str, str] | None
     wb_schema: str
     analyses_path: Path
+    # Whether COMMENT_INSIGHTS_DB is set; only the default file may be missing.
+    analyses_required: bool
     warehouse: dict[str, str] | None
     warehouse_schema: str
     storage_dir: Path
@@ -116,6 +118,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         database=parameters,
         wb_schema=values.get("WB_SCHEMA", "public"),
         analyses_path=Path(values.get("COMMENT_INSIGHTS_DB", "data/comment_llm_insights.db")),
+        analyses_required="COMMENT_INSIGHTS_DB" in values,
         warehouse=warehouse,
         warehouse_schema=schema,
         storage_dir=read_storage_dir(environ),

@@ -251,6 +251,13 @@ def _check_rights(settings: Settings, connection: Connection) -> None:
             raise ConfigurationError(
                 "the warehouse is read-only: it is a standby, or default_transaction_read_only is on for it"
             )
+        cursor.execute("select has_database_privilege(current_database(), 'temporary')")
+        if cursor.fetchone() != (True,):
+            # Without it a run would fail only after it has published.
+            raise ConfigurationError(
+                f"user {connection.info.user!r} may not create temporary tables, which a run needs: grant it temporary "
+                f"on database {connection.info.dbname!r}, as deploy/roles.sql does"
+            )
         for schema in (settings.warehouse_schema, settings.source_schema, settings.intermediate_schema):
             cursor.execute(
                 """

@@ -8,6 +8,7 @@ from wrapper.project import project_vars
 
 VERSION = project_vars()["contract_version"]
 SNAPSHOTS = "signal_profiles.signal_profile_snapshots"
+CONTRACT = "signal_profiles.signal_profile_contract"
 
 
 def test_another_version_is_refused_until_it_is_upgraded(
@@ -18,7 +19,7 @@ def test_another_version_is_refused_until_it_is_upgraded(
         "select obj_description(oid, 'pg_class') from pg_class "
         "where relnamespace = 'signal_profiles'::regnamespace and relkind in ('r', 'v')",
     )
-    assert len(comments) == 12
+    assert len(comments) == 13
     assert all(str(comment).endswith(f"Contract version {VERSION}.") for (comment,) in comments)
     assert wrapper.succeed("upgrade").stderr == "nothing to upgrade\n"
     moved = query(warehouse, "select changed_at from signal_profiles.signal_profile_snapshot_hashes order by 1")
@@ -27,13 +28,20 @@ def test_another_version_is_refused_until_it_is_upgraded(
     query(warehouse, "create view analysts.active as select * from signal_profiles.signal_profile_links")
     query(warehouse, 'create view analysts."of the active" as select * from analysts.active')
     query(warehouse, "create view analysts.unconcerned as select * from signal_profiles.signal_profile_snapshot_hashes")
+    # The version is not what somebody writes into a comment.
     query(warehouse, f"comment on table {SNAPSHOTS} is 'Old. Contract version 70.'")
+    assert wrapper.succeed("upgrade").stderr == "nothing to upgrade\n"
+    query(warehouse, f"update {CONTRACT} set contract_version = 70")
     refused = wrapper("snapshot", "--all")
     assert refused.code == 2
     assert refused.stderr == (
         f"wrapper: schema signal_profiles holds version 70 of the published contract, and this is version {VERSION}: "
-        "see what `wrapper upgrade` would replace, then let it\n"
+        "run `wrapper upgrade` to see what would be replaced\n"
     )
+    by_hand = wrapper("dbt", "build", "--exclude-resource-type", "unit_test")
+    assert by_hand.code == 1
+    assert "Schema signal_profiles holds version 70 of the published contract" in by_hand.stdout + by_hand.stderr
+    assert query(warehouse, f"table {CONTRACT}") == [(70,)]
     assert wrapper.log()[-1]["status"] == "failed"
     # What would move can be seen before.
     assert wrapper.snapshot("--all", "--dry-run")["changed"] == 0
@@ -50,8 +58,25 @@ def test_another_version_is_refused_until_it_is_upgraded(
     wrapper.succeed("upgrade", "--yes")
     assert query(warehouse, f"select to_regclass('{SNAPSHOTS}'), to_regclass('analysts.active')") == [(None, None)]
     assert len(query(warehouse, "table analysts.unconcerned")) == 10
+    # A run of one member leaves the hashes of all others as they are, although their snapshots are still missing.
+    assert wrapper.snapshot("--user", "1")["unchanged"] == 2
     assert wrapper.snapshot("--all")["unchanged"] == 10
+    assert query(warehouse, f"table {CONTRACT}") == [(VERSION,)]
     assert query(warehouse, "select changed_at from signal_profiles.signal_profile_snapshot_hashes order by 1") == moved
+
+
+def test_a_version_that_is_only_in_the_comment_is_read_there_once(
+    wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
+) -> None:
+    """As in an installation from before the table; version 1 is the only one that was published without it."""
+    query(warehouse, f"drop table {CONTRACT}")
+    query(warehouse, f"comment on table {SNAPSHOTS} is 'Old. Contract version 70.'")
+    assert wrapper("snapshot", "--all").stderr.startswith("wrapper: schema signal_profiles holds version 70 of")
+    query(warehouse, f"comment on table {SNAPSHOTS} is 'Edited by hand'")
+    assert VERSION == 1
+    assert wrapper.succeed("upgrade").stderr == "nothing to upgrade\n"
+    assert wrapper.snapshot("--all")["unchanged"] == 10
+    assert query(warehouse, f"table {CONTRACT}") == [(VERSION,)]
 
 
 def test_other_columns_of_the_same_version_are_refused(

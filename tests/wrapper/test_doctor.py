@@ -17,7 +17,7 @@ from tests.wrapper.whiteballoon import WhiteBalloon
 
 EVERYTHING = [
     "settings", "project", "storage", "last run", "flag", "WhiteBalloon", "analyses", "disk", "metrics", "warehouse",
-    "tables in place", "contract", "clock", "lock",
+    "tables in place", "contract", "losses", "clock", "lock",
 ]  # fmt: skip
 
 
@@ -25,7 +25,7 @@ def findings(wrapper: Wrapper, code: int, **environ: str) -> dict[str, str]:
     """Each check's line; exit code and stderr are as they should be."""
     result = wrapper("doctor", **environ)
     assert (result.code, result.stderr) == (code, "")
-    lines = re.findall(r"^(ok |FIX)  ([^:]+): (.*)$", result.stdout, re.MULTILINE)
+    lines = re.findall(r"^(ok  |WARN|FIX ) ([^:]+): (.*)$", result.stdout, re.MULTILINE)
     assert len(lines) == len(result.stdout.splitlines())
     return {name: f"{verdict.strip()}: {text}" for verdict, name, text in lines}
 
@@ -58,6 +58,7 @@ def test_all_is_well(wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Co
         ({"DATABASE_URL": "sqlite:///nope.db"}, "WhiteBalloon", "DATABASE_URL: there is no file nope.db"),
         ({"DATABASE_URL": "sqlite:///data/comment_llm_insights.db"}, "WhiteBalloon", "has no table user_attributes"),
         ({"COMMENT_INSIGHTS_DB": "data"}, "analyses", "COMMENT_INSIGHTS_DB: data is not a file"),
+        ({"COMMENT_INSIGHTS_DB": "nope.db"}, "analyses", "COMMENT_INSIGHTS_DB: there is no file nope.db: correct the"),
         ({"COMMENT_INSIGHTS_DB": "data/app.db/x"}, "analyses", "data/app.db/x cannot be read: Not a directory"),
         ({"STATSD_HOST": "nowhere.invalid"}, "metrics", "STATSD_HOST 'nowhere.invalid' cannot be resolved"),
         ({"STATSD_HOST": "a..b"}, "metrics", "STATSD_HOST 'a..b' cannot be resolved"),
@@ -87,7 +88,7 @@ def test_a_whiteballoon_on_postgres_and_another_contract(
     wrapper.environ |= {"DATABASE_URL": wrapper.environ["WAREHOUSE_URL"], "WB_SCHEMA": "wb"}
     wrapper.snapshot("--all")
     assert findings(wrapper, 0)["tables in place"] == "ok: those in the schema wb can be read"
-    query(warehouse, "comment on table signal_profiles.signal_profile_snapshots is 'Contract version 0.'")
+    query(warehouse, "update signal_profiles.signal_profile_contract set contract_version = 0")
     query(warehouse, "alter table wb.request_comments rename column body to text")
     found = findings(wrapper, 2)
     assert found["tables in place"].startswith("FIX: WB_SCHEMA: wb.request_comments cannot be read: column")
@@ -159,9 +160,14 @@ def test_a_warehouse_that_may_not_be_written_to(
         "FIX: user 'newcomer' does not own signal_profiles.signal_profile_attachments, which a run replaces: "
         "make it the owner, as deploy/roles.sql does"
     )
+    database = query(warehouse, "select current_database()")[0][0]
+    query(warehouse, f'revoke temporary on database "{database}" from public')
+    found = findings(wrapper, 2, WAREHOUSE_URL=url.replace("postgres@", "newcomer@"))
+    assert found["warehouse"].startswith(
+        "FIX: user 'newcomer' may not create temporary tables, which a run needs: grant"
+    )
     query(warehouse, "drop owned by newcomer; drop role newcomer")
 
-    database = query(warehouse, "select current_database()")[0][0]
     query(warehouse, f'alter database "{database}" set default_transaction_read_only = on')
     complaint = "the warehouse is read-only: it is a standby, or default_transaction_read_only is on for it"
     assert findings(wrapper, 2)["warehouse"] == f"FIX: {complaint}"

@@ -57,7 +57,8 @@ def test_a_warehouse_that_is_another_database_than_whiteballoons_is_a_warning(
         assert "secret" not in warnings
         shown = in_place("doctor", DATABASE_URL=database, WAREHOUSE_URL=warehouse).stdout
         found = {line.split(": ")[0].split(maxsplit=1)[1]: line for line in shown.splitlines()}
-        assert found["WhiteBalloon"].startswith("ok " if warning is None else f"WARN WhiteBalloon: {warning}")
+        assert "on Postgres, read at WAREHOUSE_URL" in found["WhiteBalloon"]
+        assert found["tables in place"].startswith("ok " if warning is None else f"WARN tables in place: {warning}")
 
 
 def test_a_table_that_does_not_exist_is_named(in_place: Wrapper) -> None:

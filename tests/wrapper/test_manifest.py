@@ -19,6 +19,7 @@ TABLES = {
     "model.signal_profiles.signal_profile_snapshot_hashes",
     "model.signal_profiles.signal_profile_runs",
     "model.signal_profiles.signal_profile_memberships",
+    "model.signal_profiles.signal_profile_contract",
     "model.signal_profiles.signal_profile_bio_inputs",
     "model.signal_profiles.signal_profile_highlights",
 }
@@ -127,6 +128,17 @@ def test_what_is_public_stands_on_its_own(parsed: tuple[Any, list[str]]) -> None
     # Whatever is published comes after the gate that the snapshots went through.
     for name in TABLES - {PUBLISHED}:
         assert PUBLISHED in manifest.parent_map[name]
+
+
+def test_everything_public_is_published_with_a_unit(parsed: tuple[Any, list[str]]) -> None:
+    """The gate asks for whole units: what names none would be published without it."""
+    nodes = parsed[0].nodes.values()
+    public = {node.unique_id for node in nodes if getattr(node, "access", None) == "public"}
+    assert public == {node.unique_id for node in nodes if node.config.meta.get("unit")}
+    for node in nodes:
+        hooks = [hook.sql for hook in node.config.pre_hook] if node.unique_id in public else []
+        assert ("{{ refuse_a_part_of_a_unit() }}" in hooks) == (node.unique_id in public)
+        assert ("{{ refuse_what_was_not_built() }}" in hooks) == (node.unique_id in TABLES)
 
 
 def test_dataclass_schema_and_contract_are_of_one_shape(parsed: tuple[Any, list[str]]) -> None:

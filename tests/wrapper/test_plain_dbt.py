@@ -9,11 +9,16 @@ from tests.wrapper.compiled import start_plain_dbt
 from tests.wrapper.conftest import query
 
 
-def test_without_sources_nothing_is_published(make_database: Callable[[], str], tmp_path: Path) -> None:
+def test_without_sources_the_build_says_how_to_get_them(make_database: Callable[[], str], tmp_path: Path) -> None:
     url = make_database()
     build = start_plain_dbt(url, tmp_path / "target", "build", "--exclude-resource-type", "unit_test")
     output = build.communicate(timeout=180)[0]
-    assert build.returncode == 1, output
+    assert build.returncode == 2, output
+    assert (
+        "run `wrapper load` first, or build from empty tables on a fresh database with "
+        "--vars '{make_missing_sources: true}'" in output
+    )
+    assert "does not exist" not in output
     connection = psycopg2.connect(url)
     assert query(connection, "select to_regclass('signal_profiles.signal_profile_snapshots')") == [(None,)]
     connection.close()

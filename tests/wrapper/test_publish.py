@@ -10,43 +10,56 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from tests.wrapper.conftest import Wrapper, query
+from tests.wrapper.faults.test_things_of_others import DAMAGE
 from tests.wrapper.servers import Server
 from tests.wrapper.test_rows import awkward_whiteballoon
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 SNAPSHOTS = "signal_profiles.signal_profile_snapshots"
 CANDIDATES = "signal_profiles_intermediate.int_snapshot_candidates"
+DAMAGED = "update signal_profiles_intermediate.int_snapshot_candidates__dbt_tmp set message_count = message_count + 1"
 
 
 def test_no_selection_publishes_a_part_as_the_whole(
     wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
 ) -> None:
     before = query(warehouse, f"select * from {SNAPSHOTS} order by user_id, group_slug")
-    # What a scoped dry run leaves behind is one member's.
-    wrapper.snapshot("--user", "1", "--dry-run")
-    for arguments, reason in (
-        (
-            ["build", "--select", "resource_type:test", "signal_profile_snapshots", "--vars", "{user_ids: [1]}"],
-            "is of another invocation: build everything in one",
-        ),
-        (["run"], "Nothing is published without its tests"),
-        (["build", "--exclude-resource-type", "test"], "Nothing is published without its tests"),
+    for arguments, missing in (
+        # All tests, but a new member would have a snapshot and no bio inputs.
+        (["--select", "+signal_profile_snapshots"], r"signal_profile_\w+"),
+        (["--exclude", "attachment_kinds", "--indirect-selection", "cautious"], "attachment_kinds"),
+        (["--exclude", "candidates_have_sound_json", "test_type:unit"], "candidates_have_sound_json"),
     ):
-        result = wrapper("dbt", *arguments)
+        result = wrapper("dbt", "build", "--exclude-resource-type", "unit_test", *arguments)
         assert result.code == 1, arguments
-        assert reason in result.stdout + result.stderr, arguments
+        message = rf"Nothing is published in part or untested: this selection lacks {missing};"
+        assert re.search(message, result.stdout), result.stdout
         assert query(warehouse, f"select * from {SNAPSHOTS} order by user_id, group_slug") == before
 
 
-def test_hashes_follow_the_published_rows_whatever_happened_to_them(
+@pytest.mark.parametrize("name", ["int_link_stats", "attachment_kinds"])
+def test_a_table_that_another_invocation_replaced_is_not_published(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection, name: str
+) -> None:
+    """As if another dbt had built a table or the seed after this run did."""
+    awkward_whiteballoon(whiteballoon)
+    replacement = f"comment on table signal_profiles_intermediate.{name} is 'built by dbt invocation x'"
+    query(warehouse, DAMAGE.replace("int_snapshot_candidates%", "int_bio_inputs%").replace(DAMAGED, replacement))
+    result = wrapper("snapshot", "--all")
+    assert result.code == 1
+    assert f"{name} was built by another dbt invocation: run `dbt build` without a selection" in result.stderr
+    assert query(warehouse, f"select to_regclass('{SNAPSHOTS}')") == [(None,)]
+
+
+def test_hashes_outlive_a_table_dropped_by_hand_until_a_run_covers_them(
     wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
 ) -> None:
+    hashes = "select * from signal_profiles.signal_profile_snapshot_hashes order by 1, 2"
+    before = query(warehouse, hashes)
     query(warehouse, f"drop table {SNAPSHOTS} cascade")
-    wrapper.snapshot("--user", "1")
-    keys = "select user_id, group_slug from signal_profiles.{} order by 1, 2"
-    rows = query(warehouse, keys.format("signal_profile_snapshots"))
-    assert len(rows) == 2
-    assert query(warehouse, keys.format("signal_profile_snapshot_hashes")) == rows
+    assert wrapper.snapshot("--user", "1")["unchanged"] == 2
+    assert query(warehouse, f"select distinct user_id from {SNAPSHOTS}") == [(1,)]
+    assert query(warehouse, hashes) == before
     # Who looks before the hashes are stored again sees the snapshots all the same.
     query(warehouse, "delete from signal_profiles.signal_profile_snapshot_hashes")
     assert re.search(
@@ -58,10 +71,12 @@ def test_hashes_follow_the_published_rows_whatever_happened_to_them(
 
 @pytest.fixture(scope="module")
 def candidates(server: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """A warehouse with the candidates of awkward rows, and the folder of dbt's compiled data tests."""
+    """A warehouse with awkward rows, published and as candidates, and the folder of dbt's compiled data tests."""
     folder = tmp_path_factory.mktemp("candidates")
-    wrapper = Wrapper(folder, {"WAREHOUSE_URL": server.create_database("candidates")})
+    wrapper = Wrapper(folder, {"WAREHOUSE_URL": server.create_database("candidates"), "PROFILE_SIGNAL_GLAZE": "1"})
     awkward_whiteballoon(WhiteBalloon(folder / "data"))
+    wrapper.snapshot("--all")
+    # What is published is compared with the candidates only where it was there before.
     wrapper.snapshot("--all", "--dry-run")
     (compiled,) = folder.glob("storage/dbt/*/snapshot/compiled/signal_profiles/tests/intermediate")
     return wrapper.environ["WAREHOUSE_URL"], compiled
@@ -119,6 +134,45 @@ def test_every_data_test_sees_what_it_is_for(candidates: tuple[str, Path], test:
     connection.close()
 
 
+@pytest.mark.parametrize(
+    ("damage", "losses"),
+    [
+        ("update {candidates} set top_tags = '[]'", ["all tags, which 2 published snapshots have"]),
+        ("update {candidates} set top_tags = '[]' where user_id = 3", []),
+        # Tags of somebody who had none before do not stand in for those that are gone.
+        (
+            "update {candidates} set top_tags = case when user_id = 1 then jsonb_build_array(7) else '[]' end",
+            ["all tags, which 2 published snapshots have"],
+        ),
+        (
+            "delete from {candidates}",
+            [
+                "10 of 10 published snapshots",
+                "all tags, which 2 published snapshots have",
+                "all links, which 2 published snapshots have",
+                "all reactions, which 3 published snapshots have",
+                "all attachments, which 2 published snapshots have",
+            ],
+        ),
+        (
+            "delete from {candidates} where user_id <> 2",
+            ["9 of 10 published snapshots", "all tags, which 2 published snapshots have"],
+        ),
+        ("delete from {candidates} where user_id in (1, 7, 8, 9)", []),
+        ("delete from {candidates} where user_id in (1, 4, 7, 8, 9)", ["6 of 10 published snapshots"]),
+        ("delete from {published} where user_id > 2; delete from {candidates}", []),
+    ],
+)
+def test_a_collapse_is_told_from_a_change(candidates: tuple[str, Path], damage: str, losses: list[str]) -> None:
+    url, compiled = candidates
+    connection = psycopg2.connect(url)
+    with connection.cursor() as cursor:
+        cursor.execute(damage.format(candidates=CANDIDATES, published=SNAPSHOTS))
+        cursor.execute((compiled / "candidates_keep_what_is_published.sql").read_text())
+        assert [loss for (loss,) in cursor] == losses
+    connection.close()
+
+
 def test_a_role_that_owns_the_schemas_needs_no_right_on_the_database(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, make_database: Callable[[], str]
 ) -> None:
@@ -159,13 +213,17 @@ def test_grants_come_from_two_vars_and_are_left_alone_without(
     roles = ["--vars", "{analyst_roles: [grants_analyst], bio_roles: [grants_bio]}"]
     wrapper.snapshot("--all")
     query(warehouse, f"grant select on {SNAPSHOTS} to grants_by_hand")
+    # The var of one kind of readers takes nothing from others.
+    wrapper.succeed(*build, "--vars", "{analyst_roles: [grants_analyst]}")
+    (analyst, for_analysts), by_hand = query(warehouse, readers)
+    assert (analyst, by_hand) == ("grants_analyst", ("grants_by_hand", ["signal_profile_snapshots"]))
     wrapper.succeed(*build)
-    assert query(warehouse, readers) == [("grants_by_hand", ["signal_profile_snapshots"])]
+    assert query(warehouse, readers) == [(analyst, for_analysts), by_hand]
 
     wrapper.succeed(*build, *roles)
-    (analyst, for_analysts), (bio, for_bios) = query(warehouse, readers)
-    assert (analyst, bio) == ("grants_analyst", "grants_bio")
-    assert len(for_bios) == 12
+    (bio, for_bios) = query(warehouse, readers)[1]
+    assert query(warehouse, readers) == [(analyst, for_analysts), ("grants_bio", for_bios)]
+    assert len(for_bios) == 13
     assert set(for_bios) - set(for_analysts) == {"signal_profile_bio_inputs"}
     query(warehouse, f"revoke select on {SNAPSHOTS} from grants_analyst")
     wrapper.succeed(*build, "--full-refresh", *roles)

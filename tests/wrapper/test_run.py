@@ -100,7 +100,7 @@ def test_a_dry_run_reports_what_would_change_and_leaves_the_published_schema_as_
     # The dry run's candidates are another invocation's: nothing publishes them.
     result = wrapper("dbt", "run", "--select", "signal_profile_snapshots")
     assert result.code == 1
-    assert "Nothing is published without its tests" in result.stdout
+    assert "Nothing is published in part or untested" in result.stdout
     assert (query(warehouse, catalogue), published(warehouse)) == before[:2]
 
 
@@ -200,13 +200,14 @@ def test_output_files_follow_the_published_snapshots(
 def test_nobody_listening_changes_nothing_about_a_run(wrapper: Wrapper, two_groups: WhiteBalloon) -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
-    environ = {"COMMENT_INSIGHTS_DB": "absent, so that there is a warning to say"}
+    # Without it there is a warning to say.
+    (wrapper.cwd / "data" / "comment_llm_insights.db").unlink()
     for arguments, code, status in ((["--all"], 0, "success"), (["--user", "99"], 2, "refused")):
         done = subprocess.run(
             [WRAPPER, "snapshot", "--json", *arguments],
             cwd=wrapper.cwd,
             # Not PYTHONUNBUFFERED, under which nothing is left to be written at the end.
-            env={"PATH": os.environ["PATH"], **wrapper.environ, **environ},
+            env={"PATH": os.environ["PATH"], **wrapper.environ},
             stdout=write_end,
             stderr=write_end,
             check=False,

@@ -1,5 +1,5 @@
 {{ config(indexes=[{'columns': ['group_slug']}]) }}
-{{ readable_by(var('analyst_roles') + var('bio_roles')) }}
+{{ readable_by(var('analyst_roles'), var('bio_roles')) }}
 
 -- After the snapshots, so that it goes through the same gate.
 -- depends_on: {{ ref('signal_profile_snapshots') }}

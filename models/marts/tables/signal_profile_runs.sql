@@ -1,4 +1,4 @@
-{{ readable_by(var('analyst_roles') + var('bio_roles')) }}
+{{ readable_by(var('analyst_roles'), var('bio_roles')) }}
 {{ config(incremental_strategy='append') }}
 
 -- Created here and filled by `wrapper snapshot`, which alone knows when a run has ended: dbt never adds a row.

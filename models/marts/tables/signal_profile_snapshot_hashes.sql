@@ -1,4 +1,4 @@
-{{ readable_by(var('analyst_roles') + var('bio_roles')) }}
+{{ readable_by(var('analyst_roles'), var('bio_roles')) }}
 {{ config(incremental_strategy='append', indexes=[{'columns': ['changed_at']}]) }}
 
 -- Made here and filled by `wrapper snapshot`, which alone computes hashes: dbt never adds a row.

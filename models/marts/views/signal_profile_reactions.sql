@@ -1,4 +1,4 @@
-{{ readable_by(var('analyst_roles') + var('bio_roles')) }}
+{{ readable_by(var('analyst_roles'), var('bio_roles')) }}
 
 with snapshots as (
 

@@ -54,7 +54,7 @@ class Life(RuleBasedStateMachine):
         for number, (slug, name) in enumerate([("a", "A"), ("b", "B")], start=1):
             self.whiteballoon.group(1, 2, slug=slug, name=name, request_id=number)
             self.whiteballoon.comment(1, "hello", request_id=number)
-        self.wrapper.snapshot("--all")
+        self.wrapper.snapshot("--accept-losses", "--all")
 
     @rule(user=USERS, request=REQUESTS, body=BODIES, at=MOMENTS, tags=st.none() | st.tuples(TAGS, TAGS, TAGS))
     def write(self, user: int, request: int, body: str, at: str, tags: tuple[str | None, ...] | None) -> None:
@@ -103,7 +103,7 @@ class Life(RuleBasedStateMachine):
         scope = ("signal_profiles", sorted(users), sorted(slugs))
         before = self._rows(*scope)
         arguments = [f"--user={user}" for user in users] + [f"--group-slug={slug}" for slug in slugs]
-        result = self.wrapper("snapshot", *arguments)
+        result = self.wrapper("snapshot", "--accept-losses", *arguments)
         assert result.code == 0 or "neither a membership nor a published" in result.stderr, result.stderr
         self.counts["scoped runs"] += result.code == 0
         assert self._rows(*scope) == before
@@ -112,9 +112,9 @@ class Life(RuleBasedStateMachine):
         """In the end a full run makes what a build from scratch makes."""
         self.run_a_part(*self.last_scope)
         self.counts["full runs"] += 1
-        self.wrapper.snapshot("--all")
+        self.wrapper.snapshot("--accept-losses", "--all")
         self._drop("scratch")
-        self.wrapper.snapshot("--all", WAREHOUSE_SCHEMA="scratch")
+        self.wrapper.snapshot("--accept-losses", "--all", WAREHOUSE_SCHEMA="scratch")
         assert self._rows("signal_profiles") == self._rows("scratch")
         super().teardown()
 
