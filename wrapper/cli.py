@@ -69,6 +69,7 @@ def cli(context: click.Context) -> None:
 @_USERS
 @_SLUGS
 @click.option("--dry-run", is_flag=True, help="Compute and test everything, publish nothing, report what would change.")
+@click.option("--rebuild", is_flag=True, help="Build even if nothing has changed since the last run.")
 @click.option(
     "--accept-losses",
     is_flag=True,
@@ -93,6 +94,7 @@ def snapshot(
     users: tuple[int | str, ...],
     slugs: tuple[str, ...],
     dry_run: bool,
+    rebuild: bool,
     accept_losses: bool,
     output_dir: Path | None,
     as_json: bool,
@@ -107,7 +109,7 @@ def snapshot(
 
     if output_dir is not None and not str(output_dir).strip("."):
         raise click.UsageError("--output-dir must name a directory of its own")
-    request = Request(_scope(users, slugs), dry_run, accept_losses, output_dir, wait)
+    request = Request(_scope(users, slugs), dry_run, rebuild, accept_losses, output_dir, wait)
     entries: list[Any] = []
     try:
         with _ProgressLine() as progress:

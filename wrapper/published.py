@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from psycopg2 import sql
@@ -91,10 +91,18 @@ def read_snapshots(connection: Connection, table: sql.Identifier, scope: Scope) 
             yield SignalProfileSnapshot.from_dict(row)
 
 
-def store_hashes(connection: Connection, settings: Settings, scope: Scope, run_id: str, dry_run: bool) -> Outcome:
+def store_hashes(
+    connection: Connection,
+    settings: Settings,
+    scope: Scope,
+    run_id: str,
+    dry_run: bool,
+    complete: Callable[[Cursor, Outcome], None],
+) -> Outcome:
     """Hash the scope's snapshots, compare them with the stored hashes and store what moved, in one transaction.
 
-    A dry run reads the candidates in place of the published rows and stores nothing.
+    `complete` is called at the end of that transaction. A dry run reads the candidates in place of the published rows,
+    stores nothing and calls nothing.
     """
     table = candidates_table(settings) if dry_run else snapshots_table(settings)
     hashes = hashes_table(settings)
@@ -138,7 +146,10 @@ def store_hashes(connection: Connection, settings: Settings, scope: Scope, run_i
             _store(cursor, hashes, table, scope, run_id)
             cursor.execute(sql.SQL("analyze {}").format(hashes))
             record_run(cursor, settings, scope, run_id)
-        return Outcome(generated, changed, unchanged, removed, _digest(connection))
+        outcome = Outcome(generated, changed, unchanged, removed, _digest(connection))
+        if not dry_run:
+            complete(cursor, outcome)
+        return outcome
 
 
 def record_run(cursor: Cursor, settings: Settings, scope: Scope, run_id: str) -> None:

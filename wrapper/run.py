@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg2
+from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 
-from wrapper import dbt_client, interrupts, metrics, output_files, people, published
+from wrapper import dbt_client, interrupts, metrics, output_files, people, published, unchanged
 from wrapper.consumers import count_stale_highlights
 from wrapper.contract import check_version
 from wrapper.errors import BuildError, WrapperError
@@ -29,6 +30,7 @@ class Request:
 
     scope: Scope
     dry_run: bool
+    rebuild: bool
     accept_losses: bool
     output_dir: Path | None
     wait_seconds: float
@@ -100,39 +102,66 @@ def _run(settings: Settings, request: Request, entry: Entry, listener: Listener)
         warehouse.lock(request.wait_seconds)
         if not request.dry_run:
             check_version(warehouse)
-        load(warehouse, listener.line)
+        inputs = unchanged.Inputs(settings, source_vars(warehouse), load(warehouse, listener.line))
         holds_anything = _scope_holds_anything(warehouse, request.scope)
-        if holds_anything:
-            dbt_vars = {**source_vars(warehouse), **request.scope.dbt_vars(), "accept_losses": request.accept_losses}
-            dbt_client.build(settings, dbt_vars, request.dry_run, listener.progress)
-        else:
+        before, counts = None, None
+        if not holds_anything:
             listener.line("nothing to do: the scope holds no membership and no published snapshot")
-            entry.target_users = entry.attempted = entry.generated = entry.skipped = 0
-            entry.changed = entry.unchanged = entry.removed = 0
-            entry.snapshots_digest = published.EMPTY_DIGEST
-        with telling(lambda: not request.dry_run):
-            if holds_anything:
-                _hash(warehouse, request, entry)
-                if not request.dry_run:
-                    stale_highlights = count_stale_highlights(warehouse.connection, settings)
+            counts = unchanged.Counts(0, 0, 0, published.EMPTY_DIGEST)
+        else:
+            with warehouse.connection as connection, connection.cursor() as cursor:
+                before = inputs.digest(cursor)
+                if before is not None and not (request.dry_run or request.rebuild):
+                    counts = unchanged.recall(cursor, settings, request.scope, before)
+        built = entry.built = counts is None
+        if built:
+            dbt_vars = {**inputs.sources, **request.scope.dbt_vars()}
+            if request.accept_losses:
+                dbt_vars["accept_losses"] = True
+            dbt_client.build(settings, dbt_vars, request.dry_run, listener.progress)
+        with telling(lambda: built and not request.dry_run):
+            if counts is None:
+                _hash(warehouse, request, entry, inputs, before)
+            else:
+                _repeat(entry, counts)
+                if holds_anything:
+                    with warehouse.connection as connection, connection.cursor() as cursor:
+                        published.record_run(cursor, settings, request.scope, entry.run_id)
+            if holds_anything and not request.dry_run:
+                stale_highlights = count_stale_highlights(warehouse.connection, settings)
             if request.output_dir is not None and not request.dry_run:
                 _write_files(warehouse, request.scope, request.output_dir)
     return stale_highlights
 
 
-def _hash(warehouse: Warehouse, request: Request, entry: Entry) -> None:
+def _hash(warehouse: Warehouse, request: Request, entry: Entry, inputs: unchanged.Inputs, before: str | None) -> None:
+    """Hash what was built, and remember the inputs that it was built from, if these are as they were `before`."""
     settings, connection = warehouse.settings, warehouse.connection
     if not warehouse.holds_lock():
         raise BuildError("the lock was lost while dbt worked, so another run may have written: run again")
     with connection, connection.cursor() as cursor:
-        entry.target_users, entry.attempted = published.count_memberships(cursor, settings)
+        target_users, attempted = published.count_memberships(cursor, settings)
+
+    def remember(cursor: Cursor, outcome: published.Outcome) -> None:
+        # What was written to WhiteBalloon's Postgres while dbt read it may be built or not.
+        if before is not None and before == inputs.digest(cursor):
+            counts = unchanged.Counts(target_users, attempted, outcome.generated, outcome.snapshots_digest)
+            unchanged.remember(cursor, settings, request.scope, before, counts)
+
     try:
-        outcome = published.store_hashes(connection, settings, request.scope, entry.run_id, request.dry_run)
+        outcome = published.store_hashes(connection, settings, request.scope, entry.run_id, request.dry_run, remember)
     except psycopg2.Error as error:
         raise BuildError(f"their hashes could not be stored, run again: {first_line(error)}") from error
-    entry.generated, entry.skipped = outcome.generated, entry.attempted - outcome.generated
+    _repeat(entry, unchanged.Counts(target_users, attempted, outcome.generated, outcome.snapshots_digest))
     entry.changed, entry.unchanged, entry.removed = outcome.changed, outcome.unchanged, outcome.removed
-    entry.snapshots_digest = outcome.snapshots_digest
+
+
+def _repeat(entry: Entry, counts: unchanged.Counts) -> None:
+    """Fill in the entry of a run after which everything is as it was before."""
+    entry.target_users, entry.attempted, entry.generated = counts.target_users, counts.attempted, counts.generated
+    entry.skipped = counts.attempted - counts.generated
+    entry.changed, entry.unchanged, entry.removed = 0, counts.generated, 0
+    entry.snapshots_digest = counts.snapshots_digest
 
 
 def _scope_holds_anything(warehouse: Warehouse, scope: Scope) -> bool:

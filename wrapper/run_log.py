@@ -24,6 +24,7 @@ class Entry:
     output_dir: str | None
     version: str
     status: str = "success"
+    built: bool | None = None
     target_users: int | None = None
     attempted: int | None = None
     generated: int | None = None

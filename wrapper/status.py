@@ -21,7 +21,7 @@ _KINDS = {
     "duration_seconds": int | float | None,
 }  # fmt: skip
 # What lines of older versions lack.
-_DEFAULTS = {"user_ids": None}
+_DEFAULTS = {"user_ids": None, "built": None}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -32,7 +32,7 @@ def findings(wrapper: Wrapper, code: int, **environ: str) -> dict[str, str]:
 
 def test_all_is_well(wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection) -> None:
     whiteballoon.group(1)
-    (wrapper.cwd / ".env").write_text("WAREHOUSE_SCHEMA=elsewhere\nPROFILE_SIGNAL_GLAZE=off\n")
+    (wrapper.cwd / ".env").write_text("WAREHOUSE_SCHEMA=elsewhere\nPROFILE_SIGNAL_GLAZE=on\n")
     found = findings(wrapper, 0)
     assert list(found) == EVERYTHING
     assert found["settings"] == (
@@ -120,11 +120,11 @@ def test_a_disk_with_little_room(
     result = disk.run(wrapper, "doctor")
     assert result.code == 2
     assert "FIX  disk: 0.0 GiB free for storage, and 1.0 may be needed: make room" in result.stdout
-    # Twice what WhiteBalloon's files have, where the warehouse is on this disk as well. This one has holes.
+    # A copy of the largest file, and twice all files if the warehouse is on this disk too. This one has holes.
     os.truncate(whiteballoon.analyses_path, 2**30)
-    assert "and 1.0 may be needed" in disk.run(wrapper, "doctor").stdout
+    assert "and 2.0 may be needed" in disk.run(wrapper, "doctor").stdout
     wrapper.environ["WAREHOUSE_URL"] = ""
-    assert "and 3.0 may be needed" in disk.run(wrapper, "doctor").stdout
+    assert "and 4.0 may be needed" in disk.run(wrapper, "doctor").stdout
 
 
 def test_a_clock_that_is_wrong(wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection) -> None:

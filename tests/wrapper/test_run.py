@@ -14,7 +14,8 @@ from tests.wrapper.conftest import WRAPPER, Wrapper, query
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 FIELDS = [
-    "timestamp", "run_id", "dry_run", "group_slugs", "user_ids", "output_dir", "version", "status", "target_users",
+    "timestamp", "run_id", "dry_run", "group_slugs", "user_ids", "output_dir", "version", "status", "built",
+    "target_users",
     "attempted", "generated", "skipped", "changed", "unchanged", "removed", "snapshots_digest", "duration_seconds",
     "error",
 ]  # fmt: skip

@@ -1,0 +1,165 @@
+"""Nights on which nothing has changed that a run reads, nor what it published: dbt has nothing to do then."""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
+from psycopg2.extras import Json
+
+from wrapper.consumers import bio_inputs_table, memberships_table
+from wrapper.project import PROJECT_DIR, source_tables
+from wrapper.published import hashes_table, snapshots_table
+from wrapper.scope import Scope
+from wrapper.settings import Settings
+from wrapper.warehouse import exists
+
+_PACKAGE_DIR = Path(__file__).resolve().parent
+# Every write gives a row another xmin or ctid, so the rows themselves need not be read.
+_ROWS = """
+select count(*), sum(hashtextextended(xmin::text || ctid::text, 0))::text from {table} where {condition}
+"""
+_RELATIONS = """
+select
+    oid, relname, relfilenode, relacl::text, obj_description(oid),
+    case when relkind = 'v' then pg_get_viewdef(oid) end
+from pg_class
+where relnamespace = to_regnamespace(%s) and relkind in ('r', 'v') and starts_with(relname, 'signal_profile_')
+order by relname
+"""
+_TABLE = """
+select pg_relation_filenode(oid), array(
+    select format('%%s %%s %%s', attnum, attname, atttypid)
+    from pg_attribute where attrelid = pg_class.oid and attnum > 0 and not attisdropped order by attnum
+)
+from pg_class where oid = %s::regclass and relkind = 'r'
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """What the run log says of a run that has built, and of later ones that had nothing to build."""
+
+    target_users: int
+    attempted: int
+    generated: int
+    snapshots_digest: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """All that a run reads: the project, and WhiteBalloon's rows.
+
+    `sources` are the dbt vars that say where the rows are, and `loaded` has the digests of the tables that were copied;
+    those on Postgres are looked at in place.
+    """
+
+    settings: Settings
+    sources: dict[str, str]
+    loaded: dict[str, str]
+
+    def digest(self, cursor: Cursor) -> str | None:
+        """Return a digest of the inputs as they are now.
+
+        None if it cannot be told whether WhiteBalloon's rows have changed, as behind a view.
+        """
+        found: dict[str, object] = {
+            "project": project_digest([_PACKAGE_DIR, PROJECT_DIR]),
+            "server": cursor.connection.info.server_version,
+            "sources": self.sources,
+            **self.loaded,
+        }
+        for table in source_tables():
+            if table.name not in found:
+                rows = _in_place(cursor, sql.Identifier(self.settings.wb_schema, table.name))
+                if rows is None:
+                    return None
+                found[table.name] = rows
+        return _digest(found)
+
+
+def project_digest(folders: Iterable[Path]) -> str:
+    """Return a digest of the code in these folders, and of the versions of what runs it."""
+    digest = hashlib.sha256()
+    for package in ("signal-profile-snapshots", "dbt-core", "dbt-postgres"):
+        digest.update(f"{package} {importlib.metadata.version(package)}\n".encode())
+    for folder in folders:
+        for path in sorted(_code(folder)):
+            digest.update(f"{path.relative_to(folder)} {path.stat().st_size}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _code(folder: Path) -> Iterable[Path]:
+    yield folder / "dbt_project.yml" if (folder / "dbt_project.yml").exists() else folder / "__init__.py"
+    for name in ("macros", "models", "profiles", "seeds", "tests/generic", "tests/intermediate"):
+        yield from (path for path in (folder / name).rglob("*") if path.is_file())
+    yield from folder.glob("*.py")
+
+
+def _in_place(cursor: Cursor, table: sql.Identifier) -> object:
+    if not exists(cursor, table):
+        return "missing"
+    cursor.execute(_TABLE, (table.as_string(cursor),))
+    kind = cursor.fetchone()
+    if kind is None:
+        return None
+    cursor.execute(sql.SQL(_ROWS).format(table=table, condition=sql.SQL("true")))
+    return [kind, cursor.fetchone()]
+
+
+def remember(cursor: Cursor, settings: Settings, scope: Scope, inputs: str, counts: Counts) -> None:
+    """Store what a run has read, published and counted, in the transaction that completes its publishing."""
+    table = _builds_table(settings)
+    if not exists(cursor, table):
+        cursor.execute(
+            sql.SQL("create table {} (scope text primary key, inputs text, published text, counts jsonb)").format(table)
+        )
+    cursor.execute(
+        sql.SQL(
+            """
+            insert into {} as stored values (%s, %s, %s, %s)
+            on conflict (scope) do update
+            set inputs = excluded.inputs, published = excluded.published, counts = excluded.counts
+            """
+        ).format(table),
+        (_digest(scope.parameters()), inputs, _published(cursor, settings, scope), Json(dataclasses.asdict(counts))),
+    )
+
+
+def recall(cursor: Cursor, settings: Settings, scope: Scope, inputs: str) -> Counts | None:
+    """Return what the last run over this scope counted, if a run with these inputs would publish the same again."""
+    table = _builds_table(settings)
+    if not exists(cursor, table) or not exists(cursor, snapshots_table(settings)):
+        return None
+    cursor.execute(
+        sql.SQL("select published, counts from {} where scope = %s and inputs = %s").format(table),
+        (_digest(scope.parameters()), inputs),
+    )
+    row = cursor.fetchone()
+    if row is None or row[0] != _published(cursor, settings, scope):
+        return None
+    return Counts(**row[1])
+
+
+def _published(cursor: Cursor, settings: Settings, scope: Scope) -> str:
+    """Return a digest of the published relations, and of the scope's rows in them."""
+    cursor.execute(_RELATIONS, (sql.Identifier(settings.warehouse_schema).as_string(cursor),))
+    found: list[object] = [cursor.fetchall()]
+    for table in (
+        snapshots_table(settings), hashes_table(settings), bio_inputs_table(settings), memberships_table(settings),
+    ):  # fmt: skip
+        cursor.execute(sql.SQL(_ROWS).format(table=table, condition=scope.predicate), scope.parameters())
+        found.append(cursor.fetchone())
+    return _digest(found)
+
+
+def _builds_table(settings: Settings) -> sql.Identifier:
+    return sql.Identifier(settings.intermediate_schema, "last_builds")
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
