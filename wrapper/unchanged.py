@@ -25,19 +25,19 @@ select count(*), sum(hashtextextended(xmin::text || ctid::text, 0))::text from {
 """
 _RELATIONS = """
 select
-    oid, relname, relfilenode, relacl::text, obj_description(oid),
+    oid, relname, relfilenode, relacl::text, obj_description(oid), {columns},
     case when relkind = 'v' then pg_get_viewdef(oid) end
 from pg_class
 where relnamespace = to_regnamespace(%s) and relkind in ('r', 'v') and starts_with(relname, 'signal_profile_')
 order by relname
 """
 _TABLE = """
-select pg_relation_filenode(oid), array(
+select pg_relation_filenode(oid), {columns} from pg_class where oid = %s::regclass and relkind = 'r'
+"""
+_COLUMNS = """array(
     select format('%%s %%s %%s', attnum, attname, atttypid)
     from pg_attribute where attrelid = pg_class.oid and attnum > 0 and not attisdropped order by attnum
-)
-from pg_class where oid = %s::regclass and relkind = 'r'
-"""
+)"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,16 +94,15 @@ def project_digest(folders: Iterable[Path]) -> str:
 
 
 def _code(folder: Path) -> Iterable[Path]:
-    yield folder / "dbt_project.yml" if (folder / "dbt_project.yml").exists() else folder / "__init__.py"
     for name in ("macros", "models", "profiles", "seeds", "tests/generic", "tests/intermediate"):
         yield from (path for path in (folder / name).rglob("*") if path.is_file())
-    yield from folder.glob("*.py")
+    yield from (*folder.glob("dbt_project.yml"), *folder.glob("*.py"))
 
 
 def _in_place(cursor: Cursor, table: sql.Identifier) -> object:
     if not exists(cursor, table):
         return "missing"
-    cursor.execute(_TABLE, (table.as_string(cursor),))
+    cursor.execute(_TABLE.format(columns=_COLUMNS), (table.as_string(cursor),))
     kind = cursor.fetchone()
     if kind is None:
         return None
@@ -147,7 +146,7 @@ def recall(cursor: Cursor, settings: Settings, scope: Scope, inputs: str) -> Cou
 
 def _published(cursor: Cursor, settings: Settings, scope: Scope) -> str:
     """Return a digest of the published relations, and of the scope's rows in them."""
-    cursor.execute(_RELATIONS, (sql.Identifier(settings.warehouse_schema).as_string(cursor),))
+    cursor.execute(_RELATIONS.format(columns=_COLUMNS), (sql.Identifier(settings.warehouse_schema).as_string(cursor),))
     found: list[object] = [cursor.fetchall()]
     for table in (
         snapshots_table(settings), hashes_table(settings), bio_inputs_table(settings), memberships_table(settings),
