@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
+import psycopg2
 from psycopg2 import sql
 
 from wrapper import in_place
@@ -24,7 +25,7 @@ from wrapper.run_log import RunLog
 from wrapper.settings import Settings, read_disagreements, read_origins, read_settings, read_storage_dir
 from wrapper.sqlite_source import open_sqlite
 from wrapper.status import read_status
-from wrapper.warehouse import Warehouse, exists, open_warehouse
+from wrapper.warehouse import Warehouse, exists, first_line, open_warehouse
 
 # Beside what WhiteBalloon's files need.
 _LEAST_FREE_BYTES = 2**30
@@ -73,6 +74,8 @@ def _look(check: Check) -> Finding:
         return Finding(name, "FIX", str(error))
     except OSError as error:
         return Finding(name, "FIX", f"{error.filename}: {error.strerror}")
+    except psycopg2.Error as error:
+        return Finding(name, "FIX", f"the warehouse refused to answer: {first_line(error)}")
 
 
 def _outside(settings: Settings) -> list[Check]:
