@@ -190,12 +190,30 @@ def parsed(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("parsed")
     awkward_whiteballoon(WhiteBalloon(folder / "data"))
-    Wrapper(folder, {"WAREHOUSE_URL": server.create_database("warehouse"), "PROFILE_SIGNAL_GLAZE": "on"}).snapshot(
-        "--all"
-    )
-    server.execute("alter database warehouse rename to awkward")
+    publish(server, folder, "awkward")
     [remembered] = folder.glob("storage/dbt/*/snapshot/partial_parse.msgpack")
     return remembered
+
+
+def publish(server: Server, folder: Path, name: str, parsed: Path | None = None) -> Wrapper:
+    """Publish the WhiteBalloon in the folder to a new database of this name, for tests that only read.
+
+    The database is built under the name that every test's warehouse has, since dbt parses again for another one.
+    """
+    if parsed is not None:
+        remember_parse(folder, parsed)
+    wrapper = Wrapper(folder, {"WAREHOUSE_URL": server.create_database("warehouse"), "PROFILE_SIGNAL_GLAZE": "on"})
+    wrapper.snapshot("--all")
+    server.execute(f"alter database warehouse rename to {name}")
+    wrapper.environ["WAREHOUSE_URL"] = server.url(name)
+    return wrapper
+
+
+def remember_parse(folder: Path, parsed: Path) -> None:
+    """Have the first run in the folder find what dbt remembers after a run."""
+    target = folder / "storage" / parsed.relative_to(parsed.parents[3]).parent
+    target.mkdir(mode=0o700, parents=True)
+    shutil.copy(parsed, target)
 
 
 @pytest.fixture
@@ -205,10 +223,7 @@ def wrapper(tmp_path: Path, server: Server, parsed: Path, request: pytest.Fixtur
     The warehouse has the same name for every test, since dbt parses again for another one. Together with the fixture
     `awkward` it is not empty.
     """
-    storage = tmp_path / "storage"
-    target = storage / parsed.relative_to(parsed.parents[3]).parent
-    target.mkdir(mode=0o700, parents=True)
-    shutil.copy(parsed, target)
+    remember_parse(tmp_path, parsed)
     template = "template awkward" if "awkward" in request.fixturenames else ""
     with server.temporary_database("warehouse", template) as url:
         yield Wrapper(tmp_path, {"WAREHOUSE_URL": url, "PROFILE_SIGNAL_GLAZE": "on"})
@@ -241,13 +256,11 @@ def blocker(wrapper: Wrapper) -> Iterator[Connection]:
 
 
 @pytest.fixture(scope="session")
-def example(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Wrapper:
+def example(server: Server, parsed: Path, tmp_path_factory: pytest.TempPathFactory) -> Wrapper:
     """The example WhiteBalloon, published; for tests that only read."""
     folder = tmp_path_factory.mktemp("example")
     make_example(folder / "data")
-    wrapper = Wrapper(folder, {"WAREHOUSE_URL": server.create_database("example"), "PROFILE_SIGNAL_GLAZE": "on"})
-    wrapper.snapshot("--all")
-    return wrapper
+    return publish(server, folder, "example", parsed)
 
 
 @pytest.fixture
@@ -258,7 +271,7 @@ def example_copy(example: Wrapper, server: Server) -> Iterator[Wrapper]:
 
 
 @pytest.fixture(scope="session")
-def hostile(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Wrapper:
+def hostile(server: Server, parsed: Path, tmp_path_factory: pytest.TempPathFactory) -> Wrapper:
     """A published group whose members wrote what they should not; for tests that only read."""
     folder = tmp_path_factory.mktemp("hostile")
     whiteballoon = WhiteBalloon(folder / "data")
@@ -268,6 +281,4 @@ def hostile(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Wrapper
         whiteballoon.comment(1, body, tags=[json.dumps(HOSTILE_LABELS), None, None])
     whiteballoon.comment(1, "(Reactions: Jo 🎉)")
     whiteballoon.comment(2, "hello")
-    wrapper = Wrapper(folder, {"WAREHOUSE_URL": server.create_database("hostile"), "PROFILE_SIGNAL_GLAZE": "on"})
-    wrapper.snapshot("--all")
-    return wrapper
+    return publish(server, folder, "hostile", parsed)

@@ -9,7 +9,7 @@ import psycopg2
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from tests.wrapper.conftest import Wrapper, query
+from tests.wrapper.conftest import Wrapper, query, remember_parse
 from tests.wrapper.faults.test_things_of_others import DAMAGE
 from tests.wrapper.servers import Server
 from tests.wrapper.test_rows import awkward_whiteballoon
@@ -70,16 +70,16 @@ def test_hashes_outlive_a_table_dropped_by_hand_until_a_run_covers_them(
 
 
 @pytest.fixture(scope="module")
-def candidates(server: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+def candidates(server: Server, parsed: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """A warehouse with awkward rows, published and as candidates, and the folder of dbt's compiled data tests."""
     folder = tmp_path_factory.mktemp("candidates")
-    wrapper = Wrapper(folder, {"WAREHOUSE_URL": server.create_database("candidates"), "PROFILE_SIGNAL_GLAZE": "1"})
     awkward_whiteballoon(WhiteBalloon(folder / "data"))
-    wrapper.snapshot("--all")
-    # What is published is compared with the candidates only where it was there before.
-    wrapper.snapshot("--all", "--dry-run")
+    remember_parse(folder, parsed)
+    url = server.create_database("warehouse", "template awkward")
+    Wrapper(folder, {"WAREHOUSE_URL": url, "PROFILE_SIGNAL_GLAZE": "1"}).snapshot("--all", "--dry-run")
+    server.execute("alter database warehouse rename to candidates")
     (compiled,) = folder.glob("storage/dbt/*/snapshot/compiled/signal_profiles/tests/intermediate")
-    return wrapper.environ["WAREHOUSE_URL"], compiled
+    return server.url("candidates"), compiled
 
 
 @pytest.mark.parametrize(

@@ -67,8 +67,6 @@ class History:
 @pytest.fixture
 def history(wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection) -> History:
     history = History(wrapper, whiteballoon, warehouse)
-    # The first run takes longer: dbt parses everything.
-    history.finish()
     history.finish()
     return history
 
