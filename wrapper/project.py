@@ -58,6 +58,11 @@ class SourceTable:
         return self.source == "whiteballoon_analyses"
 
     @property
+    def is_highlights(self) -> bool:
+        """Whether it is WhiteBalloon's store of bios."""
+        return self.source == "whiteballoon_highlights"
+
+    @property
     def stored(self) -> list[SourceColumn]:
         """The columns that WhiteBalloon has."""
         return [column for column in self.columns if column.parsed_from is None]
