@@ -49,7 +49,7 @@ class SourceTable:
     name: str
     optional: bool
     columns: tuple[SourceColumn, ...]
-    distributed_by: str | None
+    distributed_by: str | None = None
 
     @property
     def key(self) -> str:
