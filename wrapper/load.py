@@ -13,7 +13,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 from wrapper import in_place
 from wrapper.copy_lines import CopyLines
 from wrapper.errors import BuildError, ConfigurationError
-from wrapper.project import SourceTable, source_tables
+from wrapper.project import SourceTable, project_vars, source_tables
 from wrapper.settings import Settings
 from wrapper.sqlite_source import SqliteSource, copy_sqlite, open_sqlite
 from wrapper.warehouse import Warehouse, first_line
@@ -179,6 +179,9 @@ def _replace(cursor: Cursor, settings: Settings, table: SourceTable, chunks: Ite
         for column in table.columns
     )
     cursor.execute(sql.SQL("create table {} ({})").format(fresh, columns))
+    if table.distributed_by and settings.sqlite_path is not None and project_vars()["distributed"]:
+        # Beside comments that are read in place on the coordinator, analyses must be there too.
+        cursor.execute("select create_distributed_table(%s, %s)", (fresh.as_string(cursor), table.distributed_by))
     stream = _Stream(chunks)
     try:
         cursor.copy_expert(sql.SQL("copy {} from stdin with (freeze)").format(fresh), stream)

@@ -40,12 +40,16 @@ class SourceColumn:
 
 @dataclasses.dataclass(frozen=True)
 class SourceTable:
-    """One source table, as the sources file of the dbt project describes it."""
+    """One source table, as the sources file of the dbt project describes it.
+
+    `distributed_by` names the column that spreads its copy over the workers of a Citus cluster.
+    """
 
     source: str
     name: str
     optional: bool
     columns: tuple[SourceColumn, ...]
+    distributed_by: str | None = None
 
     @property
     def key(self) -> str:
@@ -109,6 +113,7 @@ def source_tables() -> tuple[SourceTable, ...]:
                 )
                 for column in table["columns"]
             ),
+            distributed_by=_meta(table).get("distributed_by"),
         )
         for source in sources
         for table in source["tables"]
