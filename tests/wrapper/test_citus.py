@@ -1,7 +1,7 @@
 """The same promises on a Citus cluster.
 
-CITUS_URL names its coordinator, a superuser, and a database that nothing else uses. The tests share the cluster and crash
-its workers, so they run one after another: pytest -m citus -n0
+CITUS_URL names its coordinator, a superuser, and a database that nothing else uses. The tests share the cluster and
+crash its workers, so they run one after another: pytest -m citus -n0
 """
 
 import json
