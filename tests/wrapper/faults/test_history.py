@@ -193,7 +193,7 @@ def test_any_history_ends_where_a_build_from_scratch_does(
     run_state_machine_as_test(
         ThisLife,
         settings=settings(
-            max_examples=amount(1, 25),
+            max_examples=amount(1, 8),
             stateful_step_count=amount(10, 40),
             # A short selection is the same each time; at full length it is another one each time.
             derandomize=bool(amount(1, 0)),
