@@ -279,8 +279,8 @@ def show(user: int | str, slugs: tuple[str, ...], names: bool, as_json: bool) ->
     scope = _scope((user,), slugs, "USER")
     with open_published(read_settings()) as warehouse:
         scope = people.resolve(warehouse.settings, warehouse.connection, scope, "USER")
-        _refresh_highlights(warehouse, must=False)
         known = people.read_names(warehouse.settings, warehouse.connection) if names else {}
+        _refresh_highlights(warehouse, must=False)
         cards = shown.read_cards(warehouse, scope, known)
     if as_json:
         click.echo(json.dumps([card.to_dict() for card in cards]))
@@ -312,8 +312,8 @@ def report(slugs: tuple[str, ...], names: bool, output: Path) -> None:
     from wrapper.warehouse import open_published
 
     with open_published(read_settings()) as warehouse:
-        _refresh_highlights(warehouse, must=False)
         known = people.read_names(warehouse.settings, warehouse.connection) if names else {}
+        _refresh_highlights(warehouse, must=False)
         write_report(warehouse, _scope((), slugs), output, known)
     _say(f"wrote {output}")
 

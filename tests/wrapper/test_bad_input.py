@@ -75,7 +75,7 @@ def test_settings_of_whiteballoons_own_that_differ_in_env_file_and_environment_a
     [
         (["snapshot"], "give --all, --user ID|@NAME or --group-slug SLUG"),
         (["snapshot", "--all", "--user", "1"], "--all and --user exclude each other: give one of them"),
-        (["snapshot", "--user", "one"], "Invalid value for '--user': 'one' is not a valid integer."),
+        (["snapshot", "--user", "one"], "Invalid value for '--user': 'one' is neither an id nor @ and a name"),
         (["snapshot", "--user", str(2**63)], f"--user {2**63} is no id: ids are whole numbers of 64 bits"),
         (["snapshot", "--all", "--wait", "-1"], "Invalid value for '--wait': -1 is not in the range x>=0."),
         (["snapshot", "--everything"], "No such option '--everything'."),
