@@ -17,8 +17,8 @@ WALL = {
 }  # fmt: skip
 # From WhiteBalloon's files to the hashes, each as a whole process; then what starts from the tables in Postgres.
 NIGHTS = {
-    "changed night": "ours: `wrapper snapshot --all` after one comment in a thousand was edited",
-    "unchanged night": "ours: `wrapper snapshot --all` after no change",
+    "changed night": "ours: a changed night, one comment in a thousand edited",
+    "unchanged night": "ours: an unchanged night",
     "script over SQLite": "a Python script over SQLite",
     "DuckDB over SQLite": "DuckDB over SQLite",
 }
@@ -210,13 +210,15 @@ def _plot(results: list[dict[str, Any]], path: Path) -> None:
     # The same file from the same figures.
     mpl.rcParams["svg.hashsalt"] = "signal-profile-snapshots"
     unit = _seconds(results[0], "floor")
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = Figure(figsize=(9, 6), layout="constrained")
     axes = figure.subplots()
     for name, label in (NIGHTS | LABELS).items():
         measured = [result for result in results if name in result["snapshots"]]
         axes.plot(
             [result["comments"] for result in measured],
             [_seconds(result, name) / unit for result in measured],
+            # There are more contenders than colours.
+            linestyle="--" if name in NIGHTS else "-",
             marker="o",
             label=label.replace("`", ""),
         )
