@@ -62,7 +62,7 @@ unit: setup ## pytest, all of it
 coverage: setup ## run pytest and say which branches of the wrapper it misses
 	$(BIN)/python -m pytest --cov=wrapper --cov-branch --cov-report=term-missing:skip-covered
 
-test-faults: setup ## attack the promises of docs/reliability.md at full length (an hour or more)
+test-faults: setup ## attack the promises of docs/reliability.md at full length (half an hour on two idle cores)
 	$(BIN)/python -m pytest tests/wrapper/faults --full
 
 # Its own warehouse below .test, so that testing never touches the one `make snapshot` made.

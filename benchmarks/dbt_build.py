@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.statements import Recorder, save_publication
-from wrapper.dbt_client import build_arguments
+from wrapper.dbt_client import BUILD, NIGHTLY
 from wrapper.project import PROFILES_DIR, PROJECT_DIR
 
 CAPTURE = "statements.json"
@@ -28,7 +28,7 @@ def build(target: Path) -> dict[str, Any]:
 
     imported = time.perf_counter()
     recorder = Recorder()
-    outcome = dbtRunner(callbacks=[recorder]).invoke(build_arguments(dry_run=False))
+    outcome = dbtRunner(callbacks=[recorder]).invoke([*BUILD, *NIGHTLY.arguments])
     if not outcome.success:
         raise SystemExit(f"dbt build failed: {outcome.exception or outcome.result}")
     seconds = time.perf_counter() - started

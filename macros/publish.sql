@@ -82,7 +82,7 @@
                 end if;
                 -- The catalogue still has the count that `analyze` put there.
                 if (select reltuples > 0 from pg_class where oid = {{ text_literal(relation | string) }}::regclass)
-                    and not exists (select from {{ relation }})
+                    and not exists (select 1 from {{ relation }} limit 1)
                 then
                     raise exception '{{ node.name }} was emptied by a crash of the server: run again';
                 end if;

@@ -15,7 +15,8 @@
             is not distinct from pg_get_viewdef(to_regclass({{ text_literal(target_relation.render()) }}))
     {%- endcall -%}
     {%- call statement('main') -%}
-        drop view pg_temp.{{ adapter.quote(this.identifier ~ '__probe') }};
+        {# Without its schema, which Citus would look up on its workers; a temporary view is found first. -#}
+        drop view {{ adapter.quote(this.identifier ~ '__probe') }};
         {% if not load_result('same').data[0][0] -%}
             create or replace view {{ target_relation }} as ({{ sql }})
         {%- endif %}

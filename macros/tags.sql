@@ -11,13 +11,12 @@
     )
 {%- endmacro -%}
 
-{#- The labels of one tag column as a JSON array, in their order, blank ones left out; `[]` where there are none. -#}
-{%- macro tag_labels(tags, tags_json) -%}
+{#- The labels in an array of tags, in their order, blank ones left out; `[]` where there are none. -#}
+{%- macro tag_labels(tags) -%}
     (
-        -- entry_position is another one for each entry.
+        -- entry_position breaks ties: it is unique within the array.
         select coalesce(jsonb_agg(label order by entry_position), '[]')
-        from jsonb_array_elements_text({{ tag_array(tags, tags_json) }})
-            with ordinality as entries (label, entry_position)
+        from jsonb_array_elements_text({{ tags }}) with ordinality as entries (label, entry_position)
         where {{ trimmed('label') }} <> ''
     )
 {%- endmacro -%}

@@ -20,6 +20,7 @@
         'highlights_schema': _is_schema,
         'analyses_schema': _is_schema,
         'membership_key_prefix': _is_name,
+        'distributed': _is_switch,
         'body_markers': _is_markers,
     } -%}
     {%- for name in invocation_args_dict.get('vars') or {} -%}

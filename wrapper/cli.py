@@ -203,6 +203,8 @@ def export(users: tuple[int | str, ...], slugs: tuple[str, ...], changed_since: 
 
     scope = _scope(users, slugs)
     with open_published(read_settings()) as warehouse:
+        if stale:
+            _refresh_highlights(warehouse, must=True)
         scope = people.resolve(warehouse.settings, warehouse.connection, scope)
         for line in consumers.export(warehouse, consumers.Selection(scope, changed_since, stale)):
             click.echo(line)
@@ -217,6 +219,7 @@ def freshness(as_json: bool) -> None:
     from wrapper.warehouse import open_published
 
     with open_published(read_settings()) as warehouse:
+        _refresh_highlights(warehouse, must=True)
         found = consumers.read_freshness(warehouse)
     if as_json:
         click.echo(json.dumps({"counts": found.counts, "to_rewrite": found.to_rewrite}))
@@ -276,6 +279,7 @@ def show(user: int | str, slugs: tuple[str, ...], names: bool, as_json: bool) ->
     scope = _scope((user,), slugs, "USER")
     with open_published(read_settings()) as warehouse:
         scope = people.resolve(warehouse.settings, warehouse.connection, scope, "USER")
+        _refresh_highlights(warehouse, must=False)
         known = people.read_names(warehouse.settings, warehouse.connection) if names else {}
         cards = shown.read_cards(warehouse, scope, known)
     if as_json:
@@ -308,6 +312,7 @@ def report(slugs: tuple[str, ...], names: bool, output: Path) -> None:
     from wrapper.warehouse import open_published
 
     with open_published(read_settings()) as warehouse:
+        _refresh_highlights(warehouse, must=False)
         known = people.read_names(warehouse.settings, warehouse.connection) if names else {}
         write_report(warehouse, _scope((), slugs), output, known)
     _say(f"wrote {output}")
@@ -464,6 +469,19 @@ def _scope(users: tuple[int | str, ...], slugs: tuple[str, ...], named: str = "-
             raise click.UsageError("--group-slug is no valid UTF-8")
     names = tuple(user.removeprefix("@") for user in users if isinstance(user, str))
     return Scope(ids if users else None, slugs or None, names)
+
+
+def _refresh_highlights(warehouse: Any, must: bool) -> None:
+    """Publish WhiteBalloon's highlights as they are now; users who may only read get those of the last run."""
+    from wrapper import highlights
+    from wrapper.errors import NoRightError
+
+    try:
+        highlights.refresh(warehouse)
+    except WrapperError as error:
+        if must and not isinstance(error, NoRightError):
+            raise
+        _say(f"warning: bios are shown as the last run found them: {error}")
 
 
 def _embedded_server() -> Any:

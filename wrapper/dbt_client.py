@@ -37,24 +37,24 @@ class Progress:
     total: int
 
 
-def build_arguments(dry_run: bool) -> list[str]:
-    """Return dbt's arguments for a run: no tests of the project's own code, and in a dry run nothing is published."""
-    excluded = ["path:tests/macros", *(["path:models/marts"] if dry_run else [])]
-    return [
-        # Nobody reads the artifacts, and a disk without room for them must not fail a run that has published.
-        *("--quiet", "--log-level", "none", "--no-write-json", "build"),
-        *("--exclude-resource-type", "unit_test"),
-        *("--exclude", *excluded),
-    ]
+@dataclasses.dataclass(frozen=True)
+class Build:
+    """What a `dbt build` selects, by its arguments, and the node that it has not done its work without."""
+
+    arguments: tuple[str, ...]
+    target: str
 
 
-def build(
-    settings: Settings,
-    dbt_vars: dict[str, Any],
-    dry_run: bool,
-    on_progress: Callable[[Progress], None],
-) -> None:
-    """Build, test and, unless `dry_run`, publish the scope that the vars name.
+# Tests of the project's own code are left to pull requests.
+NIGHTLY = Build(("--exclude", "path:tests/macros"), PUBLISHED)
+DRY_RUN = Build(("--exclude", "path:tests/macros", "path:models/marts"), CANDIDATE)
+HIGHLIGHTS = Build(("--select", "int_highlights+"), "model.signal_profiles.signal_profile_highlight_freshness")
+# Nobody reads the artifacts, and a disk without room for them must not fail a run that has published.
+BUILD = ("--quiet", "--log-level", "none", "--no-write-json", "build", "--exclude-resource-type", "unit_test")
+
+
+def build(settings: Settings, what: Build, dbt_vars: dict[str, Any], on_progress: Callable[[Progress], None]) -> None:
+    """Build and test, and publish what the build selects of the scope that the vars name.
 
     Raises BuildError with one line where a model or a data test failed, and KeyboardInterrupt on Ctrl-C.
     """
@@ -77,7 +77,7 @@ def build(
                 on_progress(Progress(done, total))
 
     with telling(lambda: published):
-        outcome = _invoke(settings, "snapshot", build_arguments(dry_run), dbt_vars, [on_event])
+        outcome = _invoke(settings, "snapshot", [*BUILD, *what.arguments], dbt_vars, [on_event])
         results = list(getattr(outcome.result, "results", None) or ())
         for result in results:
             if result.status not in {*_PASSED, "skipped"}:
@@ -86,9 +86,8 @@ def build(
         if outcome.exception is not None:
             raise BuildError(f"dbt did not complete: {_one_line(str(outcome.exception))}") from outcome.exception
         # dbt counts a selection that matches nothing as a success.
-        target = CANDIDATE if dry_run else PUBLISHED
-        if not any(result.node.unique_id == target and result.status in _PASSED for result in results):
-            raise BuildError(f"dbt did not complete: {target} was not built")
+        if not any(result.node.unique_id == what.target and result.status in _PASSED for result in results):
+            raise BuildError(f"dbt did not complete: {what.target} was not built")
 
 
 def run_command(settings: Settings, source_vars: dict[str, str], arguments: Sequence[str]) -> ExitCode:

@@ -30,6 +30,10 @@ class ConfigurationError(WrapperError):
     """A setting, a source or the warehouse is not usable as it is."""
 
 
+class NoRightError(ConfigurationError):
+    """The user of the warehouse may not write there."""
+
+
 class UnknownScopeError(ConfigurationError):
     """The scope names a user or a group that does not exist; such a run does not count as a failure."""
 

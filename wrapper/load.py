@@ -1,5 +1,6 @@
 """Copying WhiteBalloon's SQLite tables into the warehouse: all of them in one transaction, or none."""
 
+import contextlib
 import hashlib
 import io
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 from wrapper import in_place
 from wrapper.copy_lines import CopyLines
 from wrapper.errors import BuildError, ConfigurationError
-from wrapper.project import SourceTable, source_tables
+from wrapper.project import SourceTable, project_vars, source_tables
 from wrapper.settings import Settings
 from wrapper.sqlite_source import SqliteSource, copy_sqlite, open_sqlite
 from wrapper.warehouse import Warehouse, first_line
@@ -34,7 +35,7 @@ def load(warehouse: Warehouse, report: Callable[[str], None]) -> dict[str, str]:
     own = [table for table in tables if not table.is_analyses]
     analyses = [table for table in tables if table.is_analyses]
     missing: list[SourceTable] = []
-    try:
+    with _refusing():
         if settings.sqlite_path is None:
             missing = in_place.check_tables(warehouse)
             for warning in in_place.compare_databases(settings, warehouse.connection):
@@ -57,11 +58,28 @@ def load(warehouse: Warehouse, report: Callable[[str], None]) -> dict[str, str]:
                 report(f"warning: {ANALYSES_SETTING}: there is no file {settings.analyses_path}, so there are no tags")
                 for table in analyses:
                     digests[table.name] = _replace(cursor, settings, table, iter(()))
-    except psycopg2.OperationalError as error:
-        raise BuildError(f"the warehouse failed during the load: {first_line(error)}") from error
-    except psycopg2.Error as error:
-        raise ConfigurationError(f"the warehouse refused the load: {first_line(error)}") from error
     return digests
+
+
+def load_highlights(warehouse: Warehouse) -> dict[str, str]:
+    """Copy WhiteBalloon's highlights alone, as load() does, and return the digest of their table.
+
+    WhiteBalloon waits only while they are read into memory; they are few.
+    Raises ConfigurationError if they cannot be read or written, and BuildError if the warehouse fails.
+    """
+    settings = warehouse.settings
+    [table] = [table for table in source_tables() if table.is_highlights]
+    chunks: list[bytes] = []
+    if settings.sqlite_path is None:
+        if table not in in_place.check_tables(warehouse):
+            return {}
+    else:
+        with open_sqlite(DATABASE_SETTING, settings.sqlite_path) as source:
+            if source.has_table(table):
+                source.connection.text_factory = bytes
+                chunks = list(CopyLines(source, table).chunks())
+    with _refusing(), warehouse.connection as connection, connection.cursor() as cursor:
+        return {table.name: _replace(cursor, settings, table, iter(chunks))}
 
 
 def has_analyses(settings: Settings) -> bool:
@@ -96,6 +114,16 @@ def check_file(setting: str, path: Path) -> None:
             is_here = table.is_analyses == (setting == ANALYSES_SETTING)
             if is_here and not source.has_table(table) and not table.optional:
                 raise _without_table(source, table)
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except psycopg2.OperationalError as error:
+        raise BuildError(f"the warehouse failed during the load: {first_line(error)}") from error
+    except psycopg2.Error as error:
+        raise ConfigurationError(f"the warehouse refused the load: {first_line(error)}") from error
 
 
 def _without_table(source: SqliteSource, table: SourceTable) -> ConfigurationError:
@@ -151,6 +179,9 @@ def _replace(cursor: Cursor, settings: Settings, table: SourceTable, chunks: Ite
         for column in table.columns
     )
     cursor.execute(sql.SQL("create table {} ({})").format(fresh, columns))
+    if table.distributed_by and settings.sqlite_path is not None and project_vars()["distributed"]:
+        # Beside comments that are read in place on the coordinator, analyses must be there too.
+        cursor.execute("select create_distributed_table(%s, %s)", (fresh.as_string(cursor), table.distributed_by))
     stream = _Stream(chunks)
     try:
         cursor.copy_expert(sql.SQL("copy {} from stdin with (freeze)").format(fresh), stream)

@@ -40,12 +40,16 @@ class SourceColumn:
 
 @dataclasses.dataclass(frozen=True)
 class SourceTable:
-    """One source table, as the sources file of the dbt project describes it."""
+    """One source table, as the sources file of the dbt project describes it.
+
+    `distributed_by` names the column that spreads its copy over the workers of a Citus cluster.
+    """
 
     source: str
     name: str
     optional: bool
     columns: tuple[SourceColumn, ...]
+    distributed_by: str | None = None
 
     @property
     def key(self) -> str:
@@ -56,6 +60,11 @@ class SourceTable:
     def is_analyses(self) -> bool:
         """Whether it is in the file of analyses, not in WhiteBalloon's database."""
         return self.source == "whiteballoon_analyses"
+
+    @property
+    def is_highlights(self) -> bool:
+        """Whether it is WhiteBalloon's store of bios."""
+        return self.source == "whiteballoon_highlights"
 
     @property
     def stored(self) -> list[SourceColumn]:
@@ -104,6 +113,7 @@ def source_tables() -> tuple[SourceTable, ...]:
                 )
                 for column in table["columns"]
             ),
+            distributed_by=_meta(table).get("distributed_by"),
         )
         for source in sources
         for table in source["tables"]

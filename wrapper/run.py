@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg2
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 
-from wrapper import dbt_client, interrupts, metrics, output_files, people, published, unchanged
+from wrapper import dbt_client, highlights, interrupts, metrics, output_files, people, published, unchanged
 from wrapper.consumers import count_stale_highlights
 from wrapper.contract import check_version
 from wrapper.errors import BuildError, WrapperError
@@ -21,6 +21,7 @@ from wrapper.run_log import Entry, RunLog
 from wrapper.scope import Scope, holds_anything
 from wrapper.settings import Settings, read_disagreements, read_settings, read_storage_dir
 from wrapper.so_far import telling
+from wrapper.unchanged import Unit
 from wrapper.warehouse import Warehouse, exists, first_line, open_warehouse
 
 
@@ -104,21 +105,25 @@ def _run(settings: Settings, request: Request, entry: Entry, listener: Listener)
             check_version(warehouse)
         inputs = unchanged.Inputs(settings, source_vars(warehouse), load(warehouse, listener.line))
         holds_anything = _scope_holds_anything(warehouse, request.scope)
-        before, counts = None, None
+        before: dict[Unit, str | None] = {}
+        counts = None
         if not holds_anything:
             listener.line("nothing to do: the scope holds no membership and no published snapshot")
-            counts = unchanged.Counts(0, 0, 0, published.EMPTY_DIGEST)
+            counts = unchanged.Counts()
         else:
             with warehouse.connection as connection, connection.cursor() as cursor:
-                before = inputs.digest(cursor)
-                if before is not None and not (request.dry_run or request.rebuild):
-                    counts = unchanged.recall(cursor, settings, request.scope, before)
+                before = {unit: inputs.digest(cursor, unit) for unit in Unit}
+                if not (request.dry_run or request.rebuild):
+                    counts = unchanged.recall(cursor, settings, Unit.SNAPSHOTS, request.scope, before[Unit.SNAPSHOTS])
         built = entry.built = counts is None
         if built:
             dbt_vars = {**inputs.sources, **request.scope.dbt_vars()}
             if request.accept_losses:
                 dbt_vars["accept_losses"] = True
-            dbt_client.build(settings, dbt_vars, request.dry_run, listener.progress)
+            what = dbt_client.DRY_RUN if request.dry_run else dbt_client.NIGHTLY
+            dbt_client.build(settings, what, dbt_vars, listener.progress)
+        elif holds_anything:
+            highlights.publish_if_changed(warehouse, inputs, listener.progress)
         with telling(lambda: built and not request.dry_run):
             if counts is None:
                 _hash(warehouse, request, entry, inputs, before)
@@ -134,7 +139,9 @@ def _run(settings: Settings, request: Request, entry: Entry, listener: Listener)
     return stale_highlights
 
 
-def _hash(warehouse: Warehouse, request: Request, entry: Entry, inputs: unchanged.Inputs, before: str | None) -> None:
+def _hash(
+    warehouse: Warehouse, request: Request, entry: Entry, inputs: unchanged.Inputs, before: dict[Unit, str | None]
+) -> None:
     """Hash what was built, and remember the inputs that it was built from, if these are as they were `before`."""
     settings, connection = warehouse.settings, warehouse.connection
     if not warehouse.holds_lock():
@@ -144,9 +151,10 @@ def _hash(warehouse: Warehouse, request: Request, entry: Entry, inputs: unchange
 
     def remember(cursor: Cursor, outcome: published.Outcome) -> None:
         # What was written to WhiteBalloon's Postgres while dbt read it may be built or not.
-        if before is not None and before == inputs.digest(cursor):
+        if before[Unit.SNAPSHOTS] == inputs.digest(cursor, Unit.SNAPSHOTS):
             counts = unchanged.Counts(target_users, attempted, outcome.generated, outcome.snapshots_digest)
-            unchanged.remember(cursor, settings, request.scope, before, counts)
+            unchanged.remember(cursor, settings, Unit.SNAPSHOTS, request.scope, before[Unit.SNAPSHOTS], counts)
+        highlights.remember(cursor, inputs, before[Unit.HIGHLIGHTS])
 
     try:
         outcome = published.store_hashes(connection, settings, request.scope, entry.run_id, request.dry_run, remember)

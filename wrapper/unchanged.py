@@ -1,6 +1,7 @@
 """Nights on which nothing has changed that a run reads, nor what it published: dbt has nothing to do then."""
 
 import dataclasses
+import enum
 import hashlib
 import importlib.metadata
 import json
@@ -11,9 +12,9 @@ from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 from psycopg2.extras import Json
 
-from wrapper.consumers import bio_inputs_table, memberships_table
-from wrapper.project import PROJECT_DIR, source_tables
-from wrapper.published import hashes_table, snapshots_table
+from wrapper.consumers import bio_inputs_table, highlights_table, memberships_table
+from wrapper.project import PROJECT_DIR, SourceTable, source_tables
+from wrapper.published import EMPTY_DIGEST, hashes_table, snapshots_table
 from wrapper.scope import Scope
 from wrapper.settings import Settings
 from wrapper.warehouse import exists
@@ -44,10 +45,28 @@ _COLUMNS = """array(
 class Counts:
     """What the run log says of a run that has built, and of later ones that had nothing to build."""
 
-    target_users: int
-    attempted: int
-    generated: int
-    snapshots_digest: str
+    target_users: int = 0
+    attempted: int = 0
+    generated: int = 0
+    snapshots_digest: str = EMPTY_DIGEST
+
+
+class Unit(enum.Enum):
+    """What is published together, as `meta.unit` names it in the dbt project."""
+
+    SNAPSHOTS = "snapshots"
+    HIGHLIGHTS = "highlights"
+
+    def reads(self, table: SourceTable) -> bool:
+        """Tell whether the unit is built from this table."""
+        return table.is_highlights == (self is Unit.HIGHLIGHTS)
+
+    def tables(self, settings: Settings) -> list[sql.Identifier]:
+        """Return the published tables whose rows the unit replaces."""
+        if self is Unit.HIGHLIGHTS:
+            return [highlights_table(settings)]
+        tables = (snapshots_table, hashes_table, bio_inputs_table, memberships_table)
+        return [table(settings) for table in tables]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,8 +81,8 @@ class Inputs:
     sources: dict[str, str]
     loaded: dict[str, str]
 
-    def digest(self, cursor: Cursor) -> str | None:
-        """Return a digest of the inputs as they are now.
+    def digest(self, cursor: Cursor, unit: Unit) -> str | None:
+        """Return a digest of what the unit is built from, as it is now.
 
         None if it cannot be told whether WhiteBalloon's rows have changed, as behind a view.
         """
@@ -71,15 +90,12 @@ class Inputs:
             "project": project_digest([_PACKAGE_DIR, PROJECT_DIR]),
             "server": cursor.connection.info.server_version,
             "sources": self.sources,
-            **self.loaded,
         }
-        for table in source_tables():
-            if table.name not in found:
-                rows = _in_place(cursor, sql.Identifier(self.settings.wb_schema, table.name))
-                if rows is None:
-                    return None
-                found[table.name] = rows
-        return _digest(found)
+        for table in filter(unit.reads, source_tables()):
+            found[table.name] = self.loaded.get(table.name) or _in_place(
+                cursor, sql.Identifier(self.settings.wb_schema, table.name)
+            )
+        return None if None in found.values() else _digest(found)
 
 
 def project_digest(folders: Iterable[Path]) -> str:
@@ -110,50 +126,57 @@ def _in_place(cursor: Cursor, table: sql.Identifier) -> object:
     return [kind, cursor.fetchone()]
 
 
-def remember(cursor: Cursor, settings: Settings, scope: Scope, inputs: str, counts: Counts) -> None:
-    """Store what a run has read, published and counted, in the transaction that completes its publishing."""
+def remember(cursor: Cursor, settings: Settings, unit: Unit, scope: Scope, inputs: str | None, counts: Counts) -> None:
+    """Store what a unit was built from and published as, in the transaction that completes its publishing."""
+    if inputs is None:
+        return
     table = _builds_table(settings)
     if not exists(cursor, table):
         cursor.execute(
-            sql.SQL("create table {} (scope text primary key, inputs text, published text, counts jsonb)").format(table)
+            sql.SQL("create table {} (build text primary key, inputs text, published text, counts jsonb)").format(table)
         )
     cursor.execute(
         sql.SQL(
             """
             insert into {} as stored values (%s, %s, %s, %s)
-            on conflict (scope) do update
+            on conflict (build) do update
             set inputs = excluded.inputs, published = excluded.published, counts = excluded.counts
             """
         ).format(table),
-        (_digest(scope.parameters()), inputs, _published(cursor, settings, scope), Json(dataclasses.asdict(counts))),
+        (
+            _build(unit, scope),
+            inputs,
+            _published(cursor, settings, unit, scope),
+            Json(dataclasses.asdict(counts)),
+        ),
     )
 
 
-def recall(cursor: Cursor, settings: Settings, scope: Scope, inputs: str) -> Counts | None:
-    """Return what the last run over this scope counted, if a run with these inputs would publish the same again."""
+def recall(cursor: Cursor, settings: Settings, unit: Unit, scope: Scope, inputs: str | None) -> Counts | None:
+    """Return what the last build of the unit counted, if a build from these inputs would publish the same again."""
     table = _builds_table(settings)
-    if not exists(cursor, table) or not exists(cursor, snapshots_table(settings)):
+    if not exists(cursor, table) or not all(exists(cursor, published) for published in unit.tables(settings)):
         return None
     cursor.execute(
-        sql.SQL("select published, counts from {} where scope = %s and inputs = %s").format(table),
-        (_digest(scope.parameters()), inputs),
+        sql.SQL("select published, counts from {} where build = %s and inputs = %s").format(table),
+        (_build(unit, scope), inputs),
     )
     row = cursor.fetchone()
-    if row is None or row[0] != _published(cursor, settings, scope):
-        return None
-    return Counts(**row[1])
+    return Counts(**row[1]) if row and row[0] == _published(cursor, settings, unit, scope) else None
 
 
-def _published(cursor: Cursor, settings: Settings, scope: Scope) -> str:
-    """Return a digest of the published relations, and of the scope's rows in them."""
+def _published(cursor: Cursor, settings: Settings, unit: Unit, scope: Scope) -> str:
+    """Return a digest of the published relations, and of the scope's rows in those of the unit."""
     cursor.execute(_RELATIONS.format(columns=_COLUMNS), (sql.Identifier(settings.warehouse_schema).as_string(cursor),))
     found: list[object] = [cursor.fetchall()]
-    for table in (
-        snapshots_table(settings), hashes_table(settings), bio_inputs_table(settings), memberships_table(settings),
-    ):  # fmt: skip
+    for table in unit.tables(settings):
         cursor.execute(sql.SQL(_ROWS).format(table=table, condition=scope.predicate), scope.parameters())
         found.append(cursor.fetchone())
     return _digest(found)
+
+
+def _build(unit: Unit, scope: Scope) -> str:
+    return _digest([unit.value, scope.parameters()])
 
 
 def _builds_table(settings: Settings) -> sql.Identifier:

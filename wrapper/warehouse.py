@@ -12,7 +12,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from wrapper import interrupts
 from wrapper.embedded import EmbeddedServer
-from wrapper.errors import BuildError, ConfigurationError, LockedError
+from wrapper.errors import BuildError, ConfigurationError, LockedError, NoRightError
 from wrapper.settings import Settings
 
 # client_connection_check_interval ends a killed run's statements; the lock's connection idles while dbt works.
@@ -50,6 +50,10 @@ class Warehouse:
                     "try again later, or wait for it with --wait SECONDS"
                 )
             time.sleep(min(_LOCK_POLL_SECONDS, max(deadline - time.monotonic(), 0)))
+
+    def unlock(self) -> None:
+        """Let go of the lock."""
+        self._scalar("select pg_advisory_unlock(hashtextextended(%s, 0))", self._lock_name)
 
     def holds_lock(self) -> bool:
         """Tell whether the lock is still held; it is lost when its session is ended from outside."""
@@ -130,7 +134,7 @@ def open_warehouse(settings: Settings, to_write: bool = True) -> Iterator[Wareho
         with _connection(settings) as connection:
             _check(connection)
             if to_write:
-                _check_rights(settings, connection)
+                check_rights(settings, connection)
             yield Warehouse(settings, connection)
     except psycopg2.errors.InsufficientPrivilege as error:
         raise ConfigurationError(
@@ -244,17 +248,21 @@ def _check(connection: Connection) -> None:
             )
 
 
-def _check_rights(settings: Settings, connection: Connection) -> None:
+def check_rights(settings: Settings, connection: Connection) -> None:
+    """Check that the user of the warehouse may do what a run does.
+
+    Raises NoRightError with the first right that is missing.
+    """
     with connection, connection.cursor() as cursor:
         cursor.execute("show transaction_read_only")
         if cursor.fetchone() == ("on",):
-            raise ConfigurationError(
+            raise NoRightError(
                 "the warehouse is read-only: it is a standby, or default_transaction_read_only is on for it"
             )
         cursor.execute("select has_database_privilege(current_database(), 'temporary')")
         if cursor.fetchone() != (True,):
             # Without it a run would fail only after it has published.
-            raise ConfigurationError(
+            raise NoRightError(
                 f"user {connection.info.user!r} may not create temporary tables, which a run needs: grant it temporary "
                 f"on database {connection.info.dbname!r}, as deploy/roles.sql does"
             )
@@ -271,7 +279,7 @@ def _check_rights(settings: Settings, connection: Connection) -> None:
             )
             row = cursor.fetchone()
             if not (row and row[0]):
-                raise ConfigurationError(
+                raise NoRightError(
                     f"user {connection.info.user!r} may not write to schema {schema!r} of the warehouse: "
                     "grant it create there (or on the database, where the schema is missing)"
                 )

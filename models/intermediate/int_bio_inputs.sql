@@ -1,10 +1,4 @@
-with candidates as (
-
-    select * from {{ ref('int_snapshot_candidates') }}
-
-),
-
-memberships as (
+with memberships as (
 
     select * from {{ ref('int_memberships') }}
 
@@ -22,15 +16,28 @@ analyses as (
 
 ),
 
-latest_messages as (
+ranked_messages as (
 
-    -- comment_id breaks ties: it is another one for each message of a membership.
+    -- comment_id breaks ties: it is unique within a membership.
     select
         membership_id,
         comment_id,
         help_request_id,
         row_number() over (partition by membership_id order by created_at desc, comment_id desc) as recency
     from messages
+
+),
+
+latest_messages as (
+
+    select * from ranked_messages where recency <= {{ var('bio_messages_limit') }}
+
+),
+
+active_memberships as (
+
+    -- Not from the CTE above: one that is used twice is materialized, and keeps workers away.
+    select distinct membership_id from {{ ref('int_messages') }}
 
 ),
 
@@ -44,23 +51,22 @@ inputs as (
                 'help_request_id', coalesce(analyses.help_request_id, latest_messages.help_request_id),
                 'run_id', coalesce(analyses.run_id, ''),
                 'summary', coalesce(analyses.summary, ''),
-                'resource_tags', {{ tag_labels('analyses.resource_tags', 'analyses.resource_tags_json') }},
-                'request_tags', {{ tag_labels('analyses.request_tags', 'analyses.request_tags_json') }},
+                'resource_tags', {{ tag_labels('analyses.resource_tags') }},
+                'request_tags', {{ tag_labels('analyses.request_tags') }},
                 'audience', coalesce(analyses.audience, ''),
                 'residency_stage', coalesce(analyses.residency_stage, ''),
                 'location', coalesce(analyses.location, ''),
                 'location_precision', coalesce(analyses.location_precision, ''),
                 'urgency', coalesce(analyses.urgency, ''),
                 'sentiment', coalesce(analyses.sentiment, ''),
-                'tags', {{ tag_labels('analyses.tags', 'analyses.tags_json') }},
+                'tags', {{ tag_labels('analyses.tags') }},
                 'notes', coalesce(analyses.notes, ''),
                 'recorded_at', coalesce(analyses.recorded_at, '')
             )
             order by latest_messages.recency
         ) as analyses
-    from latest_messages
-    inner join analyses on latest_messages.comment_id = analyses.comment_id
-    where latest_messages.recency <= {{ var('bio_messages_limit') }}
+    from analyses
+    inner join latest_messages on analyses.comment_id = latest_messages.comment_id
     group by latest_messages.membership_id
 
 ),
@@ -68,12 +74,11 @@ inputs as (
 final as (
 
     select
-        candidates.user_id,
-        candidates.group_slug,
+        memberships.user_id,
+        memberships.group_slug,
         coalesce(inputs.analyses, '[]') as analyses
-    from candidates
-    inner join memberships
-        on candidates.user_id = memberships.user_id and candidates.group_slug = memberships.group_slug
+    from memberships
+    inner join active_memberships on memberships.membership_id = active_memberships.membership_id
     left join inputs on memberships.membership_id = inputs.membership_id
 
 )

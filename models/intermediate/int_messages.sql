@@ -1,3 +1,6 @@
+-- Joined as written: the planner expects a fraction of the messages, and would look each one's analysis up.
+{{ config(pre_hook="set local join_collapse_limit = 1") }}
+
 with memberships as (
 
     select * from {{ ref('int_memberships') }}
@@ -16,6 +19,15 @@ comments as (
 
 ),
 
+analyses as (
+
+    select
+        comment_id,
+        nullif(resource_tags || request_tags || tags, '[]') as labels
+    from {{ ref('stg_whiteballoon__comment_llm_analyses') }}
+
+),
+
 final as (
 
     select
@@ -29,13 +41,14 @@ final as (
                 or {{ may_hold_reactions('comments.body') }}
                 or {{ may_hold_attachments('comments.body') }}
                 then comments.body
-        end as body
-    from memberships
-    inner join requests on memberships.request_title = requests.title
-    inner join comments
+        end as body,
+        analyses.labels
+    from comments
+    left join analyses on comments.comment_id = analyses.comment_id
+    inner join (memberships inner join requests on memberships.request_title = requests.title)
         on
-            requests.help_request_id = comments.help_request_id
-            and memberships.user_id = comments.user_id
+            comments.help_request_id = requests.help_request_id
+            and comments.user_id = memberships.user_id
 
 )
 

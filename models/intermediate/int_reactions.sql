@@ -14,27 +14,17 @@ entries as (
 
 ),
 
-words as materialized (
-
-    -- Materialized, so that the pattern sees each word once, not each of its occurrences.
-    select
-        membership_id,
-        word,
-        count(*) as occurrences
-    from entries
-    group by membership_id, word
-
-),
-
 final as (
 
     select
         membership_id,
         word as emoji,
-        occurrences as reaction_count
-    from words
+        count(*) as reaction_count
+    from entries
+    group by membership_id, word
     -- An entry without an emoji is the first half of a name with a comma in it.
-    where {{ is_emoji('word') }}
+    -- Behind an aggregate, so that the pattern sees each member's words, not each of their occurrences.
+    having case when count(*) > 0 then {{ is_emoji('word') }} end
 
 )
 

@@ -3,17 +3,11 @@
 
 with messages as (
 
-    select * from {{ ref('int_messages') }}
+    select * from {{ ref('int_messages') }} where labels is not null
 
 ),
 
-analyses as (
-
-    select * from {{ ref('stg_whiteballoon__comment_llm_analyses') }}
-
-),
-
-labels as (
+entries as (
 
     select
         messages.membership_id,
@@ -23,12 +17,7 @@ labels as (
             order by messages.created_at, messages.comment_id, entry.entry_position
         ) as appearance
     from messages
-    inner join analyses on messages.comment_id = analyses.comment_id
-    cross join lateral jsonb_array_elements_text(
-        {{ tag_array('analyses.resource_tags', 'analyses.resource_tags_json') }}
-        || {{ tag_array('analyses.request_tags', 'analyses.request_tags_json') }}
-        || {{ tag_array('analyses.tags', 'analyses.tags_json') }}
-    ) with ordinality as entry (label, entry_position)
+    cross join lateral jsonb_array_elements_text(messages.labels) with ordinality as entry (label, entry_position)
     where {{ trimmed('entry.label') }} <> ''
 
 ),
@@ -40,7 +29,7 @@ final as (
         label,
         count(*) as tag_count,
         min(appearance) as first_appearance
-    from labels
+    from entries
     group by membership_id, label
 
 )

@@ -1,16 +1,24 @@
--- Exactly one row per membership with comments: none is missing, none is too many.
+-- Exactly one row per membership with comments, and no comment counts twice in one.
 
-with expected as (
+with messages as (
+
+    select
+        membership_id,
+        count(*) as messages,
+        count(distinct comment_id) as comments
+    from {{ ref('int_messages') }}
+    group by membership_id
+
+),
+
+expected as (
 
     select
         memberships.user_id,
-        memberships.group_slug
+        memberships.group_slug,
+        messages.comments
     from {{ ref('int_memberships') }} as memberships
-    where exists (
-        select 1
-        from {{ ref('int_messages') }} as messages
-        where messages.membership_id = memberships.membership_id
-    )
+    inner join messages on memberships.membership_id = messages.membership_id
 
 ),
 
@@ -18,7 +26,8 @@ actual as (
 
     select
         user_id,
-        group_slug
+        group_slug,
+        message_count as comments
     from {{ ref('int_snapshot_candidates') }}
 
 )

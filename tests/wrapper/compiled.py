@@ -27,11 +27,14 @@ def compile_sql(inline: str, target_path: Path, url: str) -> str:
     return compiled
 
 
-def compile_models(names: list[str], target_path: Path, url: str) -> dict[str, str]:
-    """Return the SQL of these intermediate models, each ref to a model being one to a temporary table of its name."""
-    sources = [(PROJECT_DIR / "models" / "intermediate" / f"{name}.sql").read_text() for name in names]
-    inline = "\n;\n".join(re.sub(r"\{\{ ref\('(\w+)'\) \}\}", r"pg_temp.\1", source) for source in sources)
-    return dict(zip(names, compile_sql(inline, target_path, url).split("\n;\n"), strict=True))
+def compile_models(names: list[str], target_path: Path, url: str, **inline: str) -> dict[str, str]:
+    """Return the SQL of these intermediate models, each ref to a model being one to a temporary table of its name.
+
+    What is given `inline` is compiled with them.
+    """
+    sources = {name: (PROJECT_DIR / "models" / "intermediate" / f"{name}.sql").read_text() for name in names} | inline
+    joined = "\n;\n".join(re.sub(r"\{\{ ref\('(\w+)'\) \}\}", r"pg_temp.\1", source) for source in sources.values())
+    return dict(zip(sources, compile_sql(joined, target_path, url).split("\n;\n"), strict=True))
 
 
 def run_on_texts(url: str, sql: str, texts: list[str]) -> list[tuple[object, ...]]:

@@ -43,6 +43,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="attack at full length, as `make test-faults` does")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "citus: only where CITUS_URL names the coordinator of a Citus cluster")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave the attacks marked `full` to `make test-faults`, which has others of their kind in `make test`."""
     if not config.getoption("full"):
@@ -133,7 +137,8 @@ class Wrapper:
     def __call__(self, *arguments: str, **environ: str) -> Result:
         """Run it to its end, a command that needs dbt in a process that has imported it already."""
         # What Python itself reads at its start, and coverage, need a start.
-        fresh = any(name.startswith(("PYTHON", "LANG", "LC_")) for name in environ) or "COVERAGE_RUN" in os.environ
+        given = {*self.environ, *environ}
+        fresh = any(name.startswith(("PYTHON", "LANG", "LC_")) for name in given) or "COVERAGE_RUN" in os.environ
         if arguments[0] in {"snapshot", "dbt"} and not fresh:
             with tempfile.TemporaryDirectory() as output:
                 code = forked.run(arguments, self.cwd, self._environment(environ), _PATIENCE_SECONDS, Path(output))

@@ -235,7 +235,7 @@ def test_polls_beside_a_run_that_stores_hashes_miss_no_change(example_copy: Wrap
         before = query(analyst, now)[0][0].isoformat()
         query(analyst, "update signal_profiles.signal_profile_snapshots set message_count = 999999 where user_id = 2")
         query(blocker, "lock table signal_profiles.signal_profile_snapshot_hashes in share mode")
-        storing = threading.Thread(target=store_hashes, args=(run, settings, Scope(), "a run", False))
+        storing = threading.Thread(target=store_hashes, args=(run, settings, Scope(), "a run", False, lambda *_: None))
         storing.start()
         wait_until(lambda: query(analyst, waiting) == [(1,)])
         polled_at = query(analyst, now)[0][0].isoformat()

@@ -19,7 +19,7 @@ def test_progress_counts_to_its_total_on_a_terminal_and_is_absent_elsewhere(
     assert "steps done" not in silent
 
     terminal, other_end = pty.openpty()
-    process = wrapper.start("snapshot", "--all", stderr=other_end)
+    process = wrapper.start("snapshot", "--all", "--rebuild", stderr=other_end)
     os.close(other_end)
     shown = b""
     # Linux says so by an error when the other end of a terminal is closed.

@@ -23,7 +23,10 @@ from typing import Any
 
 import pytest
 
-from tests.wrapper.conftest import Result, Wrapper
+from tests.wrapper.conftest import WRAPPER, Result, Wrapper
+from tests.wrapper.pages import blocks
+from tests.wrapper.test_pages import type_in
+from tests.wrapper.whiteballoon import WhiteBalloon
 from wrapper.project import PROJECT_DIR
 
 SCRIPT = PROJECT_DIR / "integrations" / "whiteballoon" / "rewrite_bios.py"
@@ -320,3 +323,31 @@ def test_the_script_needs_only_what_whiteballoon_has() -> None:
     imported |= {str(node.module).partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert imported - sys.stdlib_module_names == set()
     assert "c9cf720" in README.read_text()
+
+
+def test_the_commands_on_the_pages_write_one_group_and_then_all(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
+    whiteballoon.group(1, 2, slug="tool-library")
+    whiteballoon.group(3, slug="rides", name="R", request_id=2)
+    for user, request in ((1, 1), (2, 1), (3, 2)):
+        whiteballoon.comment(user, "hello", request_id=request)
+    whiteballoon.execute("alter table user_profile_highlights add column generated_at datetime")
+    wrapper.snapshot("--all")
+    shutil.copytree(STAND_IN, wrapper.cwd, dirs_exist_ok=True)
+    (wrapper.cwd / ".venv").symlink_to(sys.prefix)
+    installed, instance = "/opt/signal-profile-snapshots", Instance(wrapper.cwd)
+
+    def typed(page: Path, heading: str = "") -> list[str]:
+        command = blocks(page, "sh", heading)[0].replace("sudo -u whiteballoon ", "")
+        command = command.replace(f"{installed}/.venv/bin/wrapper", str(WRAPPER))
+        command = command.replace(installed, str(PROJECT_DIR)).replace("/srv/whiteballoon", str(wrapper.cwd))
+        done = type_in(command, wrapper.cwd, **wrapper.environ)
+        assert done.returncode == 0, done.stdout
+        return [line for line in done.stdout.splitlines() if line.startswith("user ")]
+
+    assert typed(PROJECT_DIR / "deploy" / "README.md", "Switching over") == [
+        f"user {user}: {verb} from tool-library" for verb in ("would be written", "written") for user in (1, 2)
+    ]
+    assert sorted(instance.stored()) == [1, 2]
+    assert typed(README)[-1] == "user 3: written from rides"
+    hashes = {user_of(json.dumps(line)): line["snapshot_hash"] for line in wrapper.export()}
+    assert {user: digest for user, (_, digest, _) in instance.stored().items()} == hashes

@@ -111,7 +111,7 @@ def test_a_failing_data_test_keeps_the_published_rows_as_they_were(
     result = wrapper("snapshot", "--all")
     assert result.code == 1
     assert result.stderr.splitlines()[-1].startswith(
-        "wrapper: data test unique_combination_int_messages_comment_id__membership_id failed on "
+        "wrapper: data test candidates_are_memberships_with_comments failed on "
     )
     assert exported(wrapper) == before
     entry: dict[str, Any] = wrapper.log()[-1]

@@ -1,5 +1,5 @@
 {{ readable_by(var('analyst_roles'), var('bio_roles')) }}
-{{ config(incremental_strategy='replace_all') }}
+{{ config(incremental_strategy='replace_all', meta={'unit': 'highlights'}) }}
 
 -- After the snapshots that it is compared with.
 -- depends_on: {{ ref('signal_profile_snapshots') }}

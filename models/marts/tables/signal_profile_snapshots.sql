@@ -3,7 +3,6 @@
 
 -- Nothing goes out unless everything that is published with it was built and tested too.
 -- depends_on: {{ ref('int_bio_inputs') }}
--- depends_on: {{ ref('int_highlights') }}
 
 with candidates as (
 

@@ -1,4 +1,5 @@
 {{ readable_by(var('analyst_roles'), var('bio_roles')) }}
+{{ config(meta={'unit': 'highlights'}) }}
 
 with highlights as (
 

@@ -8,12 +8,9 @@ final as (
 
     select
         comment_id,
-        resource_tags collate "C" as resource_tags,
-        resource_tags_json,
-        request_tags collate "C" as request_tags,
-        request_tags_json,
-        tags collate "C" as tags,
-        tags_json,
+        {{ tag_array('resource_tags', 'resource_tags_json') }} as resource_tags,
+        {{ tag_array('request_tags', 'request_tags_json') }} as request_tags,
+        {{ tag_array('tags', 'tags_json') }} as tags,
         help_request_id,
         run_id,
         summary,

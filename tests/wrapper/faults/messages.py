@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import itertools
 import time
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,10 @@ from wrapper.project import PROJECT_DIR
 
 _MODELS = ["int_link_stats", "int_reactions", "int_attachments", "int_tag_stats"]
 _STAND_INS = """
-create temporary table int_messages (
-    membership_id bigint, comment_id bigint, created_at timestamp, body text collate "C"
+create temporary table given (
+    membership_id bigint, comment_id bigint, created_at timestamp, body text collate "C", tags text collate "C"
 );
-create temporary table stg_whiteballoon__comment_llm_analyses (
-    comment_id bigint, resource_tags text collate "C", resource_tags_json jsonb, request_tags text collate "C",
-    request_tags_json jsonb, tags text collate "C", tags_json jsonb
-);
+create temporary view int_messages as select *, {labels} as labels from given;
 create temporary table attachment_kinds (extension text, kind text);
 """
 
@@ -38,11 +36,11 @@ class Messages:
     """A database that reads bodies and tag texts by the models, each body as the one message of a member."""
 
     def __init__(self, url: str, target_path: Path) -> None:
-        self._sql = compile_models(_MODELS, target_path, url)
+        self._sql = compile_models(_MODELS, target_path, url, labels="{{ tag_array('tags', 'null::jsonb') }}")
         self._connection = psycopg2.connect(url)
         self._connection.autocommit = True
         self.cursor = self._connection.cursor()
-        self.cursor.execute(_STAND_INS)
+        self.cursor.execute(_STAND_INS.format(labels=self._sql.pop("labels")))
         with (PROJECT_DIR / "seeds" / "attachment_kinds.csv").open() as file:
             kinds = [(row["extension"], row["kind"]) for row in csv.DictReader(file)]
         execute_values(self.cursor, "insert into attachment_kinds values %s", kinds)
@@ -52,16 +50,14 @@ class Messages:
 
     def fill(self, bodies: list[str], tags: list[str] | None = None) -> None:
         """Put the bodies, and tag texts that are no JSON arrays, where the models read them."""
-        self.cursor.execute("truncate int_messages, stg_whiteballoon__comment_llm_analyses")
+        self.cursor.execute("truncate given")
         execute_values(
             self.cursor,
-            "insert into int_messages values %s",
-            [(position, position, "2024-01-01", body) for position, body in enumerate(bodies)],
-        )
-        execute_values(
-            self.cursor,
-            "insert into stg_whiteballoon__comment_llm_analyses (comment_id, tags) values %s",
-            list(enumerate(tags or [None] * len(bodies))),
+            "insert into given values %s",
+            [
+                (position, position, "2024-01-01", body, text)
+                for position, (body, text) in enumerate(itertools.zip_longest(bodies, tags or []))
+            ],
         )
 
     def run(self, model: str, columns: str) -> list[tuple[Any, ...]]:

@@ -83,7 +83,7 @@ def test_a_full_disk_under_the_output_directory(
         whiteballoon.comment(user, "one more")
     result = disk.run(wrapper, "snapshot", "--all", "--output-dir", "out")
     assert result.code == 2
-    assert result.stderr.startswith("wrapper: the snapshots are published, but 3 files in --output-dir are not up to ")
+    assert result.stderr.startswith("wrapper: the snapshots are published, but 4 files in --output-dir are not up to ")
     entry = wrapper.log()[-1]
     assert (entry["status"], f"wrapper: {entry['error']}\n") == ("failed", result.stderr)
     disk.clear()

@@ -24,9 +24,22 @@ BODIES = st.sampled_from(
     ]
 )  # fmt: skip
 TAGS = st.sampled_from(['["food", "tools"]', "tools, food", '["tools", 7]', "", None])
+# What somebody may do by hand to what runs have made.
+BY_HAND = st.sampled_from(
+    [
+        "update signal_profiles.signal_profile_snapshots set message_count = message_count + 1 where user_id = 1",
+        "delete from signal_profiles.signal_profile_snapshots where user_id = 1",
+        "update signal_profiles.signal_profile_bio_inputs set analyses = '[7]'",
+        "delete from signal_profiles.signal_profile_snapshot_hashes where user_id = 1",
+        "drop table if exists signal_profiles_intermediate.int_messages",
+        "drop schema signal_profiles_intermediate cascade",
+        "drop view if exists signal_profiles.signal_profile_links cascade",
+    ]
+)
 ROWS = """
-select s, h.snapshot_hash from {0}.signal_profile_snapshots as s
+select s, h.snapshot_hash, b.analyses from {0}.signal_profile_snapshots as s
 full join {0}.signal_profile_snapshot_hashes as h on h.user_id = s.user_id and h.group_slug = s.group_slug
+left join {0}.signal_profile_bio_inputs as b on b.user_id = s.user_id and b.group_slug = s.group_slug
 where not (coalesce(s.user_id, h.user_id) = any(%s) and coalesce(s.group_slug, h.group_slug) = any(%s))
 order by coalesce(s.user_id, h.user_id), coalesce(s.group_slug, h.group_slug)
 """
@@ -108,13 +121,35 @@ class Life(RuleBasedStateMachine):
         self.counts["scoped runs"] += result.code == 0
         assert self._rows(*scope) == before
 
-    def teardown(self) -> None:
-        """In the end a full run makes what a build from scratch makes."""
-        self.run_a_part(*self.last_scope)
+    @rule()
+    def run_everything(self) -> None:
         self.counts["full runs"] += 1
-        self.wrapper.snapshot("--accept-losses", "--all")
+        self.counts["full runs that built nothing"] += not self._full_run()["built"]
+
+    @rule(statement=BY_HAND)
+    def meddle(self, statement: str) -> None:
+        query(self.warehouse, statement)
+
+    @rule(pick=st.integers(0))
+    def fail_a_run_and_undo_what_it_failed_at(self, pick: int) -> None:
+        for comment_id in self._pick(pick):
+            [(at,)] = self.whiteballoon.app.execute(
+                "select created_at from request_comments where id = ?", (comment_id,)
+            )
+            self._execute("update request_comments set created_at = 'yesterday' where id = ?", comment_id)
+            assert self.wrapper("snapshot", "--all").code == 2
+            self._execute("update request_comments set created_at = ? where id = ?", at, comment_id)
+
+    def _full_run(self, **environ: str) -> dict[str, Any]:
+        return self.wrapper.snapshot("--all", "--accept-losses", **environ)
+
+    def teardown(self) -> None:
+        """In the end a full run makes what a build from scratch makes, and a run after it has nothing to build."""
+        self.run_a_part(*self.last_scope)
+        self.run_everything()
+        assert self._full_run()["built"] is False
         self._drop("scratch")
-        self.wrapper.snapshot("--accept-losses", "--all", WAREHOUSE_SCHEMA="scratch")
+        self._full_run(WAREHOUSE_SCHEMA="scratch")
         assert self._rows("signal_profiles") == self._rows("scratch")
         super().teardown()
 
@@ -149,7 +184,7 @@ def test_any_history_ends_where_a_build_from_scratch_does(
     amount: Callable[[int, int], int],
     record_property: Callable[[str, object], None],
 ) -> None:
-    counts = {"histories": 0, "scoped runs": 0, "full runs": 0}
+    counts = {"histories": 0, "scoped runs": 0, "full runs": 0, "full runs that built nothing": 0}
 
     class ThisLife(Life):
         def __init__(self) -> None:
@@ -158,7 +193,7 @@ def test_any_history_ends_where_a_build_from_scratch_does(
     run_state_machine_as_test(
         ThisLife,
         settings=settings(
-            max_examples=amount(1, 25),
+            max_examples=amount(1, 8),
             stateful_step_count=amount(10, 40),
             # A short selection is the same each time; at full length it is another one each time.
             derandomize=bool(amount(1, 0)),

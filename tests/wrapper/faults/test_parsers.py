@@ -130,7 +130,7 @@ def test_bodies_are_read_as_the_rules_say_for_as_long_as_there_is_time(
     messages: Messages, amount: Callable[[int, int], int], record_property: Callable[[str, object], None]
 ) -> None:
     """The short run begins with the same bodies each time, the full one with others."""
-    seconds = amount(5, 600)
+    seconds = amount(5, 240)
     deadline = time.monotonic() + seconds
     tried: set[int] = set()
     held: Counter[str] = Counter()

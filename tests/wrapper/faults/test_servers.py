@@ -65,7 +65,7 @@ def test_an_external_server_that_goes_away(
     seconds = wrapper.snapshot("--all")["duration_seconds"]
     rng = random.Random(3)
     codes = []
-    for _ in range(amount(1, 20)):
+    for _ in range(amount(1, 10)):
         process = wrapper.start("snapshot", "--all", "--json")
         time.sleep(random_moment(rng, seconds))
         crash(own_server.embedded.data_dir)
@@ -94,7 +94,7 @@ def test_an_embedded_server_that_goes_away(
     data_dir = wrapper.cwd / "storage" / "postgres"
     rng = random.Random(4)
     codes = []
-    for _ in range(amount(1, 20)):
+    for _ in range(amount(1, 10)):
         process = wrapper.start("snapshot", "--all", "--json")
         wait_until((data_dir / "postmaster.pid").exists)
         time.sleep(rng.uniform(0.5, 5))

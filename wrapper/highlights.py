@@ -1,0 +1,57 @@
+"""WhiteBalloon's highlights as they are now, published without building any snapshot."""
+
+from collections.abc import Callable
+
+from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
+
+from wrapper import dbt_client, unchanged
+from wrapper.contract import check_version
+from wrapper.errors import ConfigurationError
+from wrapper.in_place import source_vars
+from wrapper.load import load_highlights
+from wrapper.published import snapshots_table
+from wrapper.scope import Scope
+from wrapper.unchanged import Inputs, Unit
+from wrapper.warehouse import NOTHING_PUBLISHED, Warehouse, check_rights, exists
+
+
+def refresh(warehouse: Warehouse) -> None:
+    """Read WhiteBalloon's highlights and publish them if they have changed, under the lock of a run.
+
+    Raises NoRightError if the user of the warehouse may not write, ConfigurationError if nothing is published or
+    WhiteBalloon cannot be read, LockedError while a run holds the lock, and BuildError if their tests fail.
+    """
+    with warehouse.connection as connection, connection.cursor() as cursor:
+        if not exists(cursor, snapshots_table(warehouse.settings)):
+            raise ConfigurationError(NOTHING_PUBLISHED)
+    check_rights(warehouse.settings, warehouse.connection)
+    warehouse.lock(0)
+    try:
+        check_version(warehouse)
+        inputs = Inputs(warehouse.settings, source_vars(warehouse), load_highlights(warehouse))
+        publish_if_changed(warehouse, inputs, lambda progress: None)
+    finally:
+        warehouse.unlock()
+
+
+def publish_if_changed(
+    warehouse: Warehouse, inputs: Inputs, on_progress: Callable[[dbt_client.Progress], None]
+) -> None:
+    """Publish the highlights that were loaded, unless they are published as they are.
+
+    Raises BuildError if their tests fail.
+    """
+    settings = warehouse.settings
+    with warehouse.connection as connection, connection.cursor() as cursor:
+        before = inputs.digest(cursor, Unit.HIGHLIGHTS)
+        if unchanged.recall(cursor, settings, Unit.HIGHLIGHTS, Scope(), before) is not None:
+            return
+    dbt_client.build(settings, dbt_client.HIGHLIGHTS, inputs.sources, on_progress)
+    with warehouse.connection as connection, connection.cursor() as cursor:
+        remember(cursor, inputs, before)
+
+
+def remember(cursor: Cursor, inputs: Inputs, before: str | None) -> None:
+    """Store that these highlights are published, if they are as they were `before` they were."""
+    if before == inputs.digest(cursor, Unit.HIGHLIGHTS):
+        unchanged.remember(cursor, inputs.settings, Unit.HIGHLIGHTS, Scope(), before, unchanged.Counts())
