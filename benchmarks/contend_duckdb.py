@@ -1,16 +1,19 @@
-"""The snapshots by DuckDB over Postgres's tables, its extension loaded from its wheel.
+"""The snapshots by DuckDB over Postgres's tables or WhiteBalloon's two SQLite files; only what is attached differs.
 
 The link and closing-line rules are cut down to what the generated bodies hold: RE2 has no lookahead.
 """
 
 from pathlib import Path
+from types import ModuleType
+from typing import TypeAlias
 
 import duckdb
 import duckdb_extension_postgres_scanner
+import duckdb_extension_sqlite_scanner
 
-from benchmarks.contender import Row, contend
+from benchmarks.contender import Row, contend, is_postgres
 
-EXTENSION = next(Path(duckdb_extension_postgres_scanner.__file__).parent.rglob("*.duckdb_extension"))
+Connection: TypeAlias = duckdb.DuckDBPyConnection
 KINDS = Path(__file__).parents[1] / "seeds" / "attachment_kinds.csv"
 
 SQL = r"""
@@ -131,14 +134,38 @@ left join reactions using (membership_id) left join attachments using (membershi
 """
 
 
-def compute(url: str, schema: str) -> list[Row]:
-    """Pull the tables and return the snapshots' rows."""
-    connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
-    connection.execute(f"load '{EXTENSION}'")
+def attach_postgres(connection: Connection, url: str, schema: str) -> tuple[str, str]:
+    """Attach the warehouse, and return where the tables of app.db and the analyses are."""
+    _load(connection, duckdb_extension_postgres_scanner)
     connection.execute("set pg_pages_per_task = 1000")
     connection.execute(f"attach '{url}' as wb_database (type postgres, schema '{schema}', read_only)")
+    return f"wb_database.{schema}", f"wb_database.{schema}"
+
+
+def attach_sqlite(connection: Connection, app: str, analyses: str) -> tuple[str, str]:
+    """Attach the two files, and return where the tables of app.db and the analyses are."""
+    _load(connection, duckdb_extension_sqlite_scanner)
+    connection.execute(f"attach '{app}' as wb_app (type sqlite, read_only)")
+    connection.execute(f"attach '{analyses}' as wb_analyses (type sqlite, read_only)")
+    return "wb_app", "wb_analyses"
+
+
+def _load(connection: Connection, extension: ModuleType) -> None:
+    # From the wheel, since DuckDB would download it.
+    [file] = Path(str(extension.__file__)).parent.rglob("*.duckdb_extension")
+    connection.execute(f"load '{file}'")
+
+
+def compute(*source: str) -> list[Row]:
+    """Pull the tables and return the snapshots' rows."""
+    connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
+    app, analyses = (attach_postgres if is_postgres(source[0]) else attach_sqlite)(connection, *source)
+    connection.execute("create schema wb")
+    for table in ("user_attributes", "help_requests", "request_comments"):
+        connection.execute(f"create view wb.{table} as from {app}.{table}")
+    connection.execute(f"create view wb.comment_llm_analyses as from {analyses}.comment_llm_analyses")
     connection.execute(f"create view kinds as from read_csv('{KINDS}')")
-    connection.execute(SQL.replace("wb.", f"wb_database.{schema}."))
+    connection.execute(SQL)
     names = ("user_id", "group_slug", "message_count", "first_seen_at", "last_seen_at", "top_links", "top_tags")
     rows = connection.execute("from snapshots").fetchall()
     return [

@@ -4,9 +4,11 @@ Usage: python -m benchmarks.generate FOLDER COMMENTS MEMBERSHIPS
 """
 
 import argparse
+import contextlib
 import itertools
 import json
 import random
+import sqlite3
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,6 +20,8 @@ LINKED, REACTED, ATTACHED, ANALYSED, QUOTING, DELETED, ELSEWHERE = 0.12, 0.12, 0
 MEMBERSHIPS_PER_GROUP = 200
 MEMBERSHIPS_PER_USER = 1.5
 YEARS = 2
+# One comment in so many is edited between two nights.
+EDITED_ONE_IN = 1_000
 # Half of the messages have up to MEDIAN_WORDS, few have hundreds: lengths of messages are log-normal.
 MEDIAN_WORDS, SPREAD, LONGEST = 9, 0.9, 400
 HOSTS, PAGES, LABELS, VOCABULARY = 400, 20_000, 300, 5_000
@@ -149,6 +153,16 @@ def generate(folder: Path, comments: int, memberships: int) -> None:
     )
     insights.commit()
     insights.close()
+
+
+def edit(folder: Path, number: int) -> None:
+    """Put a link in front of one comment in a thousand, other ones for each number below a thousand."""
+    with contextlib.closing(sqlite3.connect(folder / "app.db")) as app, app:
+        app.execute(
+            "update request_comments set body = 'https://edited.example/' || :number || ' ' || body "
+            "where id % :one_in = :number",
+            {"one_in": EDITED_ONE_IN, "number": number},
+        )
 
 
 if __name__ == "__main__":

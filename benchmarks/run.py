@@ -23,8 +23,9 @@ from psycopg2.extensions import parse_dsn
 
 from benchmarks import report
 from benchmarks.dbt_build import CAPTURE
-from benchmarks.generate import generate
+from benchmarks.generate import edit, generate
 from benchmarks.peak import Peak
+from examples.make_whiteballoon import main as make_example
 from wrapper.project import PROJECT_DIR
 
 BENCH_DIR = PROJECT_DIR / ".bench"
@@ -37,18 +38,20 @@ Measured = dict[str, float]
 
 
 class Instance:
-    """One generated WhiteBalloon, and the warehouse it is loaded into."""
+    """A WhiteBalloon, written once, and the warehouse it is loaded into."""
 
-    def __init__(self, comments: int, memberships: int) -> None:
-        self.comments = comments
-        self.folder = BENCH_DIR / f"{comments}-{memberships}"
-        if not (self.folder / "generated").exists():
-            generate(self.folder, comments, memberships)
-            (self.folder / "generated").touch()
+    def __init__(self, name: str, write: Callable[[Path], None]) -> None:
+        self.folder = BENCH_DIR / name
+        self.app, unedited = self.folder / "app.db", self.folder / "unedited.db"
+        if not unedited.exists():
+            write(self.folder)
+            self.app.rename(unedited)
+        shutil.copy(unedited, self.app)
+        self.analyses = self.folder / "comment_llm_insights.db"
         self.environ = {
             **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
-            "DATABASE_URL": f"sqlite:///{self.folder / 'app.db'}",
-            "COMMENT_INSIGHTS_DB": str(self.folder / "comment_llm_insights.db"),
+            "DATABASE_URL": f"sqlite:///{self.app}",
+            "COMMENT_INSIGHTS_DB": str(self.analyses),
             "STORAGE_DIR": str(self.folder / "storage"),
             "PROFILE_SIGNAL_GLAZE": "on",
             "PYTHONPATH": str(PROJECT_DIR),
@@ -60,17 +63,23 @@ class Instance:
             "WAREHOUSE_SCHEMA": "signal_profiles",
         }  # fmt: skip
         pid_file = self.folder / "storage" / "postgres" / "postmaster.pid"
-        self.server_pid = int(pid_file.read_text().splitlines()[0])
+        self.server_pids = [int(pid_file.read_text().splitlines()[0])]
+
+    @classmethod
+    def generated(cls, comments: int, memberships: int) -> "Instance":
+        """Return the generated WhiteBalloon of this size."""
+        return cls(f"{comments}-{memberships}", lambda folder: generate(folder, comments, memberships))
 
     def stop(self) -> None:
         """Stop the server."""
         subprocess.run([WRAPPER, "db", "stop"], env=self.environ, check=True, stderr=subprocess.DEVNULL)
+        self.server_pids = []
 
     def run(self, *command: str | Path) -> dict[str, Any]:
         """Run a command to its end; return its last line of stdout as JSON, and `wall` seconds, `mib` and `rss_mib`."""
         started = time.perf_counter()
         process = subprocess.Popen(command, env=self.environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        with Peak(process.pid, self.server_pid) as peak:
+        with Peak(process.pid, *self.server_pids) as peak:
             output = process.stdout.read().decode() if process.stdout else ""
             _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - started
@@ -78,6 +87,17 @@ class Instance:
             raise SystemExit(f"failed: {' '.join(map(str, command))}")
         printed = json.loads(output.splitlines()[-1]) if output.startswith("{") else {}
         return {**printed, "wall": wall, "mib": peak.mib, "rss_mib": usage.ru_maxrss / 1024}
+
+    def rebuild(self) -> dict[str, Any]:
+        """Run a snapshot that builds, whatever has changed."""
+        return self.run(WRAPPER, "snapshot", "--all", "--rebuild", "--json")
+
+    def night(self, changed: bool) -> dict[str, Any]:
+        """Run a snapshot as every night; after a change it must build, and else it must not."""
+        entry = self.run(WRAPPER, "snapshot", "--all", "--json")
+        if entry["built"] != changed:
+            raise SystemExit(f"a night {'after a change built nothing' if changed else 'without a change built'}")
+        return entry
 
     def module(self, name: str, *arguments: str | Path) -> dict[str, Any]:
         """Run one of the benchmark's own modules."""
@@ -102,25 +122,32 @@ def floor(instance: Instance) -> Measured:
 def measure_snapshots(instance: Instance, rounds: int) -> dict[str, list[Measured]]:
     """Run every contender in turn, `rounds` times, after runs of ours that leave a warm parse and are not counted."""
     target = instance.folder / "target"
+    postgres, sqlite = (instance.url, "signal_profiles_source"), (instance.app, instance.analyses)
     contenders: dict[str, Callable[[], dict[str, Any]]] = {
+        "changed night": lambda: instance.night(changed=True),
+        "unchanged night": lambda: instance.night(changed=False),
+        "script over SQLite": lambda: instance.module("contend_script", *sqlite),
+        "DuckDB over SQLite": lambda: instance.module("contend_duckdb", *sqlite),
         "floor": lambda: floor(instance),
-        "statements": lambda: instance.module("statements", target / CAPTURE),
+        # What dbt built last is what its statements may publish again.
         "dbt build": lambda: instance.module("dbt_build", target),
+        "statements": lambda: instance.module("statements", target / CAPTURE),
+        # Last of ours, since it alone leaves hashes as a night finds them.
         "command without load": lambda: instance.module("without_load"),
-        "command": lambda: instance.run(WRAPPER, "snapshot", "--all", "--json"),
-        "script": lambda: instance.module("contend_script", instance.url, "signal_profiles_source"),
-        "DuckDB": lambda: instance.module("contend_duckdb", instance.url, "signal_profiles_source"),
-        "Polars": lambda: instance.module("contend_polars", instance.url, "signal_profiles_source"),
+        "script": lambda: instance.module("contend_script", *postgres),
+        "DuckDB": lambda: instance.module("contend_duckdb", *postgres),
+        "Polars": lambda: instance.module("contend_polars", *postgres),
     }
-    expected = contenders["command"]()["snapshots_digest"]
+    instance.rebuild()
     contenders["dbt build"]()
     contenders["command without load"]()
     measured: dict[str, list[Measured]] = {name: [] for name in contenders}
     for number in range(rounds):
-        # What dbt built last is what its statements may publish again, so each build is followed by them.
-        contenders["dbt build"]()
+        edit(instance.folder, number)
+        expected = None
         for name, contend in contenders.items():
             result = contend()
+            expected = expected or result["snapshots_digest"]
             if result.get("digest", expected) != expected or result.get("snapshots_digest", expected) != expected:
                 raise SystemExit(f"{name} reaches other hashes, so that the comparison does not count")
             measured[name].append({key: value for key, value in result.items() if isinstance(value, float | int)})
@@ -129,10 +156,12 @@ def measure_snapshots(instance: Instance, rounds: int) -> dict[str, list[Measure
 
 
 def measure_loads(instance: Instance, rounds: int) -> dict[str, list[Measured]]:
-    """Copy the same tables in three ways, each into tables of its own."""
+    """Copy the same tables in three ways, each into tables of its own; by the slow ones every third time only."""
     measured: dict[str, list[Measured]] = {"load": [], "dump": [], "pgloader": []}
     for number in range(rounds):
         measured["load"].append(instance.run(WRAPPER, "load"))
+        if number % 3:
+            continue
         if shutil.which("sqlite3") and shutil.which("psql"):
             measured["dump"].append(
                 instance.run("sh", PROJECT_DIR / "benchmarks" / "dump_and_psql.sh", instance.folder)
@@ -159,13 +188,23 @@ def measure_help(instance: Instance) -> float:
     return float(statistics.median(instance.run(WRAPPER, "--help")["wall"] for _ in range(9)))
 
 
+def measure_example() -> float:
+    """Return the median seconds of an unchanged night with the example database, in which it starts its own server."""
+    instance = Instance("example", make_example)
+    try:
+        instance.rebuild()
+    finally:
+        instance.stop()
+    return float(statistics.median(instance.night(changed=False)["wall"] for _ in range(9)))
+
+
 def measure_memory() -> dict[str, dict[str, float]]:
     """Return the snapshots and the wrapper's peak memory, of a whole run, at few snapshots and at many."""
     found = {}
     for name, size in (("few", FEW), ("many", MANY)):
-        instance = Instance(*size)
+        instance = Instance.generated(*size)
         try:
-            entry = instance.run(WRAPPER, "snapshot", "--all", "--json")
+            entry = instance.rebuild()
         finally:
             instance.stop()
         found[name] = {"snapshots": entry["generated"], "rss_mib": entry["rss_mib"]}
@@ -195,18 +234,19 @@ def machine(instance: Instance) -> dict[str, str]:
 
 def main(comments: int, rounds: int) -> None:
     """Measure at one size and write results and report."""
-    instance = Instance(comments, comments // COMMENTS_PER_MEMBERSHIP)
+    instance = Instance.generated(comments, comments // COMMENTS_PER_MEMBERSHIP)
     try:
         results: dict[str, Any] = {
             "comments": comments,
             "rounds": rounds,
             "snapshots": measure_snapshots(instance, rounds),
-            "loads": measure_loads(instance, max(rounds // 3, 1)),
+            "loads": measure_loads(instance, rounds),
             "help": measure_help(instance),
             "on": machine(instance),
         }
     finally:
         instance.stop()
+    results["example"] = measure_example()
     if comments == 1_000_000:
         results["memory"] = measure_memory()
     path = report.RESULTS_DIR / f"{comments}.json"

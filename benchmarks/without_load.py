@@ -4,8 +4,9 @@ import sys
 from unittest import mock
 
 from wrapper.cli import main
+from wrapper.project import source_tables
 
 if __name__ == "__main__":
-    sys.argv[1:] = ["snapshot", "--all", "--json"]
-    with mock.patch("wrapper.run.load"):
+    sys.argv[1:] = ["snapshot", "--all", "--rebuild", "--json"]
+    with mock.patch("wrapper.run.load", return_value={table.name: "loaded before" for table in source_tables()}):
         main()
