@@ -33,6 +33,8 @@ class Server:
 
     def create_database(self, name: str, options: str = "") -> str:
         """Create an empty database, `options` being what follows its name in SQL, and return its URL."""
+        # A module's database, if its tests were dealt out in two parts.
+        self.execute(f'drop database if exists "{name}" with (force)')
         self.execute(f'create database "{name}" {options}')
         return self.url(name)
 

@@ -21,7 +21,7 @@ from wrapper.run_log import Entry, RunLog
 storage, run_id, lines, length = sys.argv[1:]
 log = RunLog(Path(storage))
 for _ in range(int(lines)):
-    log.append(Entry("2026-01-01T00:00:00", run_id, False, None, None, "0", error="x" * int(length)))
+    log.append(Entry("2026-01-01T00:00:00", run_id, False, None, None, None, "0", error="x" * int(length)))
 """
 
 

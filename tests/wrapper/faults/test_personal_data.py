@@ -130,7 +130,7 @@ VIOLATED_CHECK = (
 )
 def test_a_failing_run(wrapper: Wrapper, injection: tuple[str, str], code: int, said: str) -> None:
     with injected(wrapper, *injection):
-        result = wrapper("snapshot", "--all")
+        result = wrapper("snapshot", "--all", "--rebuild")
     assert result.code == code
     assert said in result.stderr
     assert said in wrapper.log()[-1]["error"]
@@ -158,10 +158,13 @@ def test_dbt_at_its_most_talkative(wrapper: Wrapper, amount: Callable[[int, int]
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
-        ("update request_comments set created_at = ?", "column created_at: the value is no timestamp"),
-        ("update request_comments set user_id = ?", "column user_id: the value is no whole number"),
-        ("update request_comments set body = cast(? as blob)", "column body: the value is no text"),
-        ("insert into help_requests values (?, null)", "row id that is no number, column id: the value is no whole"),
+        ("update request_comments set created_at = ?", "column created_at: the value is not a timestamp"),
+        ("update request_comments set user_id = ?", "column user_id: the value is not an integer"),
+        ("update request_comments set body = cast(? as blob)", "column body: the value is not text"),
+        (
+            "insert into help_requests values (?, null)",
+            "row id that is not an integer, column id: the value is not an integer",
+        ),
     ],
 )
 def test_values_of_another_type(wrapper: Wrapper, tmp_path: Path, statement: str, said: str) -> None:
