@@ -133,11 +133,11 @@ def test_what_a_crash_of_the_server_has_emptied_is_not_published(
     """As between two models: unlogged tables are then empty, while the catalogue still has their count."""
     published = "select t::text from signal_profiles.signal_profile_snapshots as t order by 1"
     before = query(warehouse, published)
-    crash = DAMAGE.replace(DAMAGED, "delete from signal_profiles_intermediate.int_link_stats")
+    crash = DAMAGE.replace(DAMAGED, "delete from signal_profiles_intermediate.int_reactions")
     query(warehouse, crash)
     result = wrapper("snapshot", "--all", "--rebuild")
     assert result.code == 1
-    assert "int_link_stats was emptied by a crash of the server: run again" in result.stderr
+    assert "int_reactions was emptied by a crash of the server: run again" in result.stderr
     assert query(warehouse, published) == before
     query(warehouse, REPAIR)
     assert wrapper.snapshot("--all", "--rebuild")["unchanged"] == len(before)
