@@ -22,3 +22,13 @@ def test_without_sources_the_build_says_how_to_get_them(make_database: Callable[
     connection = psycopg2.connect(url)
     assert query(connection, "select to_regclass('signal_profiles.signal_profile_snapshots')") == [(None,)]
     connection.close()
+
+
+def test_spreading_tables_over_workers_is_refused_without_a_citus_cluster(
+    make_database: Callable[[], str], tmp_path: Path
+) -> None:
+    arguments = ["run-operation", "refuse_without_workers", "--vars", "{distributed: true}"]
+    refused = start_plain_dbt(make_database(), tmp_path / "target", *arguments)
+    output = refused.communicate(timeout=180)[0]
+    assert refused.returncode == 1, output
+    assert "The var 'distributed' is true, but this database has no extension citus: set it to false" in output
