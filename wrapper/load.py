@@ -120,7 +120,8 @@ def check_file(setting: str, path: Path) -> None:
 def _refusing() -> Iterator[None]:
     try:
         yield
-    except psycopg2.OperationalError as error:
+    # A worker of a Citus cluster that crashes may be reported as an internal error.
+    except (psycopg2.OperationalError, psycopg2.InternalError) as error:
         raise BuildError(f"the warehouse failed during the load: {first_line(error)}") from error
     except psycopg2.Error as error:
         raise ConfigurationError(f"the warehouse refused the load: {first_line(error)}") from error

@@ -4,6 +4,7 @@ CITUS_URL names its coordinator, a superuser, and a database that nothing else u
 crash its workers, so they run one after another: pytest -m citus -n0
 """
 
+import contextlib
 import json
 import os
 import random
@@ -62,18 +63,20 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("storage")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def coordinator() -> Iterator[Connection]:
-    """A connection to the coordinator."""
+    """A session of the test's own: an older one may have connections to a worker that has crashed since."""
     connection = psycopg2.connect(URL)
     connection.autocommit = True
     yield connection
     connection.close()
 
 
-def cluster(folder: Path, project: Path, storage: Path, coordinator: Connection) -> Wrapper:
+def cluster(folder: Path, project: Path, storage: Path) -> Wrapper:
     """Return the wrapper, switched on, with the cluster as its empty warehouse."""
-    query(coordinator, f"drop schema if exists {', '.join(SCHEMAS)} cascade")
+    with contextlib.closing(psycopg2.connect(URL)) as fresh:
+        fresh.autocommit = True
+        query(fresh, f"drop schema if exists {', '.join(SCHEMAS)} cascade")
     environ = {
         "WAREHOUSE_URL": URL, "PROFILE_SIGNAL_GLAZE": "on", "PYTHONPATH": str(project), "STORAGE_DIR": str(storage),
     }  # fmt: skip
@@ -81,20 +84,18 @@ def cluster(folder: Path, project: Path, storage: Path, coordinator: Connection)
 
 
 @pytest.fixture(scope="module")
-def distributed(
-    tmp_path_factory: pytest.TempPathFactory, project: Path, storage: Path, coordinator: Connection
-) -> Wrapper:
+def distributed(tmp_path_factory: pytest.TempPathFactory, project: Path, storage: Path) -> Wrapper:
     """The example WhiteBalloon, published on the cluster; for tests that only read, which come first in this file."""
     folder = tmp_path_factory.mktemp("distributed")
     make_example(folder / "data")
-    wrapper = cluster(folder, project, storage, coordinator)
+    wrapper = cluster(folder, project, storage)
     wrapper.snapshot("--all")
     return wrapper
 
 
 @pytest.fixture
-def wrapper(tmp_path: Path, project: Path, storage: Path, coordinator: Connection) -> Wrapper:
-    return cluster(tmp_path, project, storage, coordinator)
+def wrapper(tmp_path: Path, project: Path, storage: Path) -> Wrapper:
+    return cluster(tmp_path, project, storage)
 
 
 @pytest.fixture
