@@ -5,7 +5,7 @@
     comment on table {{ this }} is 'built by dbt invocation {{ invocation_id }}'
 {%- endmacro -%}
 
-{#- A published relation of ours, or none where nothing is published yet; without a ref, which would make a cycle. -#}
+{#- Return a published relation, or none before the first publication. A ref() here would make a cycle. -#}
 {%- macro published_relation(name) -%}
     {{- return(adapter.get_relation(target.database, target.schema, name)) -}}
 {%- endmacro -%}

@@ -1,7 +1,7 @@
 {#-
-    Let the roles of these lists read the model. Where all of them name somebody, they say who may read it: dbt takes away
-    what others were granted. Where one is empty, its readers are granted by hand or by deploy/roles.sql, so nothing is
-    taken away; and there is no grants config, since even an empty one would.
+    Let the roles of these lists read the model. If every list names a role, dbt revokes what other roles were granted. If
+    a list is empty, its readers have their grants by hand or from deploy/roles.sql, so nothing is revoked and the grants
+    config stays unset: even an empty one revokes.
     Usage: {{ readable_by(var('analyst_roles'), var('bio_roles')) }}
 -#}
 {%- macro readable_by() -%}

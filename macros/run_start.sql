@@ -23,7 +23,7 @@
         {%- for source in graph.sources.values() -%}
             {%- if source.unique_id in needed and not source.config.meta.get('optional') and _is_not_loaded(source) -%}
                 {%- do exceptions.raise_compiler_error(
-                    "There is no table " ~ source.schema ~ "." ~ source.identifier ~ ": run `wrapper load` first, or build"
+                    "Table " ~ source.schema ~ "." ~ source.identifier ~ " does not exist: run `wrapper load` first, or build"
                     ~ " from empty tables on a fresh database with --vars '{make_missing_sources: true}'"
                 ) -%}
             {%- endif -%}

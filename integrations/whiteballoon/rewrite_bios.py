@@ -114,7 +114,7 @@ class WhiteBalloon:
             raise ConfigurationError(f"{'; '.join(problems)}: this was verified with WhiteBalloon {VERIFIED_WITH}")
 
     def check(self, model: str | None) -> None:
-        """Raise ConfigurationError if highlights cannot be read, or if there is no client for `model`."""
+        """Raise ConfigurationError if highlights cannot be read, or if WhiteBalloon's client for `model` is missing."""
         try:
             url = self._services["get_engine"]().url
             # SQLite would create the file.
