@@ -223,7 +223,7 @@ def _in_place(warehouse: Warehouse) -> str:
     if warehouse.settings.sqlite_path is not None:
         return "none are read there"
     in_place.check_tables(warehouse, _LOCK_SECONDS)
-    for warning in in_place.compare_databases(warehouse.settings, warehouse.connection):
+    if warning := in_place.compare_databases(warehouse.settings, warehouse.connection):
         return _Warning(warning)
     return f"those in the schema {warehouse.settings.wb_schema} can be read"
 

@@ -1,7 +1,6 @@
 """WhiteBalloon's own tables on Postgres, which are read where they are."""
 
 import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg2
@@ -48,20 +47,19 @@ def check_tables(warehouse: Warehouse, lock_seconds: int | None = None) -> list[
         ]
 
 
-def compare_databases(settings: Settings, warehouse: Connection) -> Iterator[str]:
-    """Yield a warning if DATABASE_URL leads to another database than WAREHOUSE_URL, whose tables are the ones read."""
+def compare_databases(settings: Settings, warehouse: Connection) -> str | None:
+    """Return a warning if DATABASE_URL leads to another database than WAREHOUSE_URL, whose tables are the ones read."""
     if settings.database is None or settings.database == settings.warehouse:
-        return
+        return None
     read = "WhiteBalloon's tables are read at WAREHOUSE_URL"
     parameters: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, **settings.database}
     try:
         with contextlib.closing(interrupts.wait_for(lambda: psycopg2.connect(**parameters))) as connection:
             if _identity(connection) == _identity(warehouse):
-                return
+                return None
     except psycopg2.Error as error:
-        yield (f"DATABASE_URL cannot be reached ({first_line(error)}): {read}, and may not be WhiteBalloon's own")
-        return
-    yield f"DATABASE_URL and WAREHOUSE_URL lead to different databases: {read}, and may be a stale copy"
+        return f"DATABASE_URL cannot be reached ({first_line(error)}): {read}, and may not be WhiteBalloon's own"
+    return f"DATABASE_URL and WAREHOUSE_URL lead to different databases: {read}, and may be a stale copy"
 
 
 def _identity(connection: Connection) -> tuple[object, ...] | None:

@@ -35,10 +35,10 @@ def load(warehouse: Warehouse, report: Callable[[str], None]) -> dict[str, str]:
     own = [table for table in tables if not table.is_analyses]
     analyses = [table for table in tables if table.is_analyses]
     missing: list[SourceTable] = []
-    with _refusing():
+    with _failing():
         if settings.sqlite_path is None:
             missing = in_place.check_tables(warehouse)
-            for warning in in_place.compare_databases(settings, warehouse.connection):
+            if warning := in_place.compare_databases(settings, warehouse.connection):
                 report(f"warning: {warning}")
             for table in missing:
                 report(
@@ -78,7 +78,7 @@ def load_highlights(warehouse: Warehouse) -> dict[str, str]:
             if source.has_table(table):
                 source.connection.text_factory = bytes
                 chunks = list(CopyLines(source, table).chunks())
-    with _refusing(), warehouse.connection as connection, connection.cursor() as cursor:
+    with _failing(), warehouse.connection as connection, connection.cursor() as cursor:
         return {table.name: _replace(cursor, settings, table, iter(chunks))}
 
 
@@ -117,7 +117,8 @@ def check_file(setting: str, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _refusing() -> Iterator[None]:
+def _failing() -> Iterator[None]:
+    """Tell a warehouse that fails, which is a failed run, from one that refuses, which is its configuration."""
     try:
         yield
     # A worker of a Citus cluster that crashes may be reported as an internal error.

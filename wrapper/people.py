@@ -1,8 +1,6 @@
 """Who WhiteBalloon's users and members are: read from its own tables when asked, and stored nowhere."""
 
-import contextlib
 import dataclasses
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,10 +13,8 @@ from wrapper.errors import ConfigurationError, UnknownNameError, UnknownScopeErr
 from wrapper.project import project_vars
 from wrapper.scope import Scope
 from wrapper.settings import Settings
+from wrapper.sqlite_source import open_sqlite
 from wrapper.warehouse import first_line
-
-# For a commit of WhiteBalloon's that keeps readers out.
-_BUSY_SECONDS = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +74,7 @@ def resolve(settings: Settings, connection: Connection | None, scope: Scope, use
 
 def _rows(settings: Settings, connection: Connection | None, table: str, query: str) -> list[Any]:
     if settings.sqlite_path is not None:
-        return _sqlite_rows(settings.sqlite_path, table, query)
+        return _sqlite_rows(settings.sqlite_path, query.format(table))
     if connection is None:
         raise ValueError("WhiteBalloon on Postgres is read through a connection")
     try:
@@ -92,13 +88,8 @@ def _rows(settings: Settings, connection: Connection | None, table: str, query: 
         ) from error
 
 
-def _sqlite_rows(path: Path, table: str, query: str) -> list[Any]:
-    try:
-        # Without a copy: reading so few rows keeps WhiteBalloon from writing for milliseconds.
-        with contextlib.closing(
-            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS)
-        ) as source:
-            source.text_factory = lambda raw: raw.decode(errors="replace")
-            return source.execute(query.format(table)).fetchall()
-    except sqlite3.Error as error:
-        raise ConfigurationError(f"DATABASE_URL: {path}: table {table} cannot be read: {error}") from error
+def _sqlite_rows(path: Path, query: str) -> list[Any]:
+    # Without a copy: reading so few rows keeps WhiteBalloon from writing for milliseconds.
+    with open_sqlite("DATABASE_URL", path) as source:
+        source.connection.text_factory = lambda raw: raw.decode(errors="replace")
+        return source.connection.execute(query).fetchall()

@@ -28,7 +28,6 @@ class Outcome:
 
     generated: int
     changed: int
-    unchanged: int
     removed: int
     snapshots_digest: str
 
@@ -134,19 +133,18 @@ def store_hashes(
             select
                 count(c.user_id) as generated,
                 count(c.user_id) filter (where s.snapshot_hash is distinct from c.snapshot_hash) as changed,
-                count(*) filter (where s.snapshot_hash = c.snapshot_hash) as unchanged,
                 count(*) filter (where c.user_id is null) as removed
             from current_hashes as c
             full join stored_hashes as s on s.user_id = c.user_id and s.group_slug = c.group_slug
             """
         )
-        generated, changed, unchanged, removed = cursor.fetchone() or (0, 0, 0, 0)
+        generated, changed, removed = cursor.fetchone() or (0, 0, 0)
         if not dry_run:
             cursor.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (_hashes_lock(settings),))
             _store(cursor, hashes, table, scope, run_id)
             cursor.execute(sql.SQL("analyze {}").format(hashes))
             record_run(cursor, settings, scope, run_id)
-        outcome = Outcome(generated, changed, unchanged, removed, _digest(connection))
+        outcome = Outcome(generated, changed, removed, _digest(connection))
         if not dry_run:
             complete(cursor, outcome)
         return outcome

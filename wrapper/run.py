@@ -128,7 +128,7 @@ def _run(settings: Settings, request: Request, entry: Entry, listener: Listener)
             if counts is None:
                 _hash(warehouse, request, entry, inputs, before)
             else:
-                _repeat(entry, counts)
+                _fill_in(entry, counts)
                 if holds_anything:
                     with warehouse.connection as connection, connection.cursor() as cursor:
                         published.record_run(cursor, settings, request.scope, entry.run_id)
@@ -160,15 +160,15 @@ def _hash(
         outcome = published.store_hashes(connection, settings, request.scope, entry.run_id, request.dry_run, remember)
     except psycopg2.Error as error:
         raise BuildError(f"their hashes could not be stored, run again: {first_line(error)}") from error
-    _repeat(entry, unchanged.Counts(target_users, attempted, outcome.generated, outcome.snapshots_digest))
-    entry.changed, entry.unchanged, entry.removed = outcome.changed, outcome.unchanged, outcome.removed
+    counts = unchanged.Counts(target_users, attempted, outcome.generated, outcome.snapshots_digest)
+    _fill_in(entry, counts, outcome.changed, outcome.removed)
 
 
-def _repeat(entry: Entry, counts: unchanged.Counts) -> None:
-    """Fill in the entry of a run after which everything is as it was before."""
+def _fill_in(entry: Entry, counts: unchanged.Counts, changed: int = 0, removed: int = 0) -> None:
+    """Set the counts of a run's entry; a snapshot that has not changed is unchanged."""
     entry.target_users, entry.attempted, entry.generated = counts.target_users, counts.attempted, counts.generated
     entry.skipped = counts.attempted - counts.generated
-    entry.changed, entry.unchanged, entry.removed = 0, counts.generated, 0
+    entry.changed, entry.unchanged, entry.removed = changed, counts.generated - changed, removed
     entry.snapshots_digest = counts.snapshots_digest
 
 

@@ -45,7 +45,7 @@ class SqliteSource:
 
     def columns(self, table: SourceTable) -> set[str]:
         """Return the names of the table's columns, none if the file does not have it."""
-        found = self.connection.execute("select cast(name as text) from pragma_table_info(?)", (table.name,))
+        found = self.connection.execute("select name from pragma_table_info(?)", (table.name,))
         return {name.decode() if isinstance(name, bytes) else name for (name,) in found}
 
     def has_rows(self, name: str, condition: str = "true", *parameters: object) -> bool:
