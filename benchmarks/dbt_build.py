@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.statements import Recorder, save_publication
-from wrapper.dbt_client import BUILD, NIGHTLY
-from wrapper.project import PROFILES_DIR, PROJECT_DIR
+from wrapper.dbt_project import PROFILES_DIR, PROJECT_DIR
+from wrapper.nightly.dbt_client import BUILD, NIGHTLY
 
 CAPTURE = "statements.json"
 

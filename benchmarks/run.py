@@ -26,7 +26,7 @@ from benchmarks.dbt_build import CAPTURE
 from benchmarks.generate import edit, generate
 from benchmarks.peak import Peak
 from examples.make_whiteballoon import main as make_example
-from wrapper.project import PROJECT_DIR
+from wrapper.dbt_project import PROJECT_DIR
 
 BENCH_DIR = PROJECT_DIR / ".bench"
 WRAPPER = Path(sys.executable).with_name("wrapper")

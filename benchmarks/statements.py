@@ -15,8 +15,8 @@ from typing import Any
 import psycopg2
 import yaml
 
-from wrapper.dbt_client import PUBLISHED
-from wrapper.project import PROFILES_DIR
+from wrapper.dbt_project import PROFILES_DIR
+from wrapper.nightly.dbt_client import PUBLISHED
 
 THREADS: int = yaml.safe_load((PROFILES_DIR / "profiles.yml").read_text())["signal_profiles"]["outputs"]["warehouse"][
     "threads"

@@ -4,9 +4,11 @@ import sys
 from unittest import mock
 
 from wrapper.cli import main
-from wrapper.project import source_tables
+from wrapper.dbt_project import source_tables
 
 if __name__ == "__main__":
     sys.argv[1:] = ["snapshot", "--all", "--rebuild", "--json"]
-    with mock.patch("wrapper.run.load", return_value={table.name: "loaded before" for table in source_tables()}):
+    with mock.patch(
+        "wrapper.nightly.run.load", return_value={table.name: "loaded before" for table in source_tables()}
+    ):
         main()

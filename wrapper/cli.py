@@ -105,7 +105,7 @@ def snapshot(
         raise click.UsageError("--all and --user exclude each other: give one of them")
     if not (everybody or users or slugs):
         raise click.UsageError("give --all, --user ID|@NAME or --group-slug SLUG")
-    from wrapper.run import Listener, Request, run_snapshot
+    from wrapper.nightly.run import Listener, Request, run_snapshot
 
     if output_dir is not None and not str(output_dir).strip("."):
         raise click.UsageError("--output-dir must name a directory of its own")
@@ -126,9 +126,9 @@ def snapshot(
 @cli.command()
 def load() -> None:
     """Copy WhiteBalloon's SQLite tables into the warehouse; `snapshot` does it by itself."""
-    from wrapper.load import load as copy_tables
+    from wrapper.nightly.load import load as copy_tables
     from wrapper.settings import read_settings
-    from wrapper.warehouse import open_warehouse
+    from wrapper.warehouse.connection import open_warehouse
 
     with open_warehouse(read_settings()) as warehouse:
         warehouse.lock(0)
@@ -144,9 +144,9 @@ def upgrade(yes: bool) -> None:
     Views of others that stand on it are named too, and go with it. The next `snapshot --all` publishes
     everything anew. Stored hashes stay.
     """
-    from wrapper import contract
     from wrapper.settings import read_settings
-    from wrapper.warehouse import open_warehouse
+    from wrapper.warehouse import contract
+    from wrapper.warehouse.connection import open_warehouse
 
     with open_warehouse(read_settings(), to_write=yes) as warehouse:
         warehouse.lock(0)
@@ -171,10 +171,10 @@ def dbt(arguments: tuple[str, ...]) -> None:
 
     A command that may write runs under the same lock as `snapshot`.
     """
-    from wrapper import dbt_client
-    from wrapper.in_place import source_vars
+    from wrapper.nightly import dbt_client
+    from wrapper.nightly.in_place import source_vars
     from wrapper.settings import read_settings
-    from wrapper.warehouse import open_warehouse
+    from wrapper.warehouse.connection import open_warehouse
 
     settings = read_settings()
     writes = dbt_client.writes(arguments)
@@ -197,16 +197,17 @@ def dbt(arguments: tuple[str, ...]) -> None:
 @click.option("--stale", is_flag=True, help="Only those whose bio is to be written anew.")
 def export(users: tuple[int | str, ...], slugs: tuple[str, ...], changed_since: Any, stale: bool) -> None:
     """Print the published snapshots with their hashes and analyses, as JSON lines."""
-    from wrapper import consumers, people
+    from wrapper.nightly import people
+    from wrapper.reading import export
     from wrapper.settings import read_settings
-    from wrapper.warehouse import open_published
+    from wrapper.warehouse.connection import open_published
 
     scope = _scope(users, slugs)
     with open_published(read_settings()) as warehouse:
         if stale:
             _refresh_highlights(warehouse, must=True)
         scope = people.resolve(warehouse.settings, warehouse.connection, scope)
-        for line in consumers.export(warehouse, consumers.Selection(scope, changed_since, stale)):
+        for line in export.export(warehouse, export.Selection(scope, changed_since, stale)):
             click.echo(line)
 
 
@@ -214,13 +215,13 @@ def export(users: tuple[int | str, ...], slugs: tuple[str, ...], changed_since: 
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object: counts, and to_rewrite.")
 def freshness(as_json: bool) -> None:
     """Count the bios by what keeps them fresh or not, and list those to write anew."""
-    from wrapper import consumers
+    from wrapper.reading import export
     from wrapper.settings import read_settings
-    from wrapper.warehouse import open_published
+    from wrapper.warehouse.connection import open_published
 
     with open_published(read_settings()) as warehouse:
         _refresh_highlights(warehouse, must=True)
-        found = consumers.read_freshness(warehouse)
+        found = export.read_freshness(warehouse)
     if as_json:
         click.echo(json.dumps({"counts": found.counts, "to_rewrite": found.to_rewrite}))
         return
@@ -239,10 +240,10 @@ def members(slugs: tuple[str, ...]) -> None:
 
     They are read from WhiteBalloon, so new members are listed before any run has seen them.
     """
-    from wrapper import people
+    from wrapper.nightly import people
+    from wrapper.reading.terminal import console, safe, table
     from wrapper.settings import read_settings
-    from wrapper.terminal import console, safe, table
-    from wrapper.warehouse import open_warehouse
+    from wrapper.warehouse.connection import open_warehouse
 
     settings = read_settings()
     with contextlib.ExitStack() as stack:
@@ -271,10 +272,10 @@ def show(user: int | str, slugs: tuple[str, ...], names: bool, as_json: bool) ->
 
     USER is the member's id, or @ and the member's name in WhiteBalloon.
     """
-    from wrapper import people
-    from wrapper import show as shown
+    from wrapper.nightly import people
+    from wrapper.reading import show as shown
     from wrapper.settings import read_settings
-    from wrapper.warehouse import open_published
+    from wrapper.warehouse.connection import open_published
 
     scope = _scope((user,), slugs, "USER")
     with open_published(read_settings()) as warehouse:
@@ -285,8 +286,8 @@ def show(user: int | str, slugs: tuple[str, ...], names: bool, as_json: bool) ->
     if as_json:
         click.echo(json.dumps([card.to_dict() for card in cards]))
         return
-    from wrapper.terminal import console
-    from wrapper.views import print_cards
+    from wrapper.reading.terminal import console
+    from wrapper.reading.views import print_cards
 
     print_cards(console(), cards)
 
@@ -306,10 +307,10 @@ def report(slugs: tuple[str, ...], names: bool, output: Path) -> None:
 
     It loads and runs nothing.
     """
-    from wrapper import people
-    from wrapper.report import write_report
+    from wrapper.nightly import people
+    from wrapper.reading.report import write_report
     from wrapper.settings import read_settings
-    from wrapper.warehouse import open_published
+    from wrapper.warehouse.connection import open_published
 
     with open_published(read_settings()) as warehouse:
         known = people.read_names(warehouse.settings, warehouse.connection) if names else {}
@@ -329,17 +330,17 @@ def status(slugs: tuple[str, ...], last: int, as_json: bool) -> None:
     """
     from datetime import UTC, datetime
 
-    from wrapper.run_log import NAME
+    from wrapper.nightly.run_log import NAME
+    from wrapper.reading.status import read_status
     from wrapper.settings import read_storage_dir
-    from wrapper.status import read_status
 
     storage_dir = read_storage_dir()
     found = read_status(storage_dir, last, datetime.now(UTC), slugs)
     if as_json:
         click.echo(json.dumps(found.to_dict()))
     else:
-        from wrapper.terminal import console
-        from wrapper.views import print_status
+        from wrapper.reading.terminal import console
+        from wrapper.reading.views import print_status
 
         print_status(console(), found, storage_dir / NAME)
     if found.overdue:
@@ -352,7 +353,7 @@ def doctor() -> None:
 
     A line begins with ok, with WARN where a run succeeds but may not do what you expect, or with FIX.
     """
-    from wrapper.doctor import examine
+    from wrapper.reading.doctor import examine
 
     is_well = True
     for finding in examine():
@@ -379,7 +380,7 @@ def start() -> None:
 @db.command()
 def stop() -> None:
     """Stop it."""
-    from wrapper.warehouse import runs_on
+    from wrapper.warehouse.connection import runs_on
 
     server = _embedded_server()
     with server.guard():
@@ -473,8 +474,8 @@ def _scope(users: tuple[int | str, ...], slugs: tuple[str, ...], named: str = "-
 
 def _refresh_highlights(warehouse: Any, must: bool) -> None:
     """Publish WhiteBalloon's highlights as they are now; users who may only read get those of the last run."""
-    from wrapper import highlights
     from wrapper.errors import NoRightError
+    from wrapper.nightly import highlights
 
     try:
         highlights.refresh(warehouse)
@@ -486,7 +487,7 @@ def _refresh_highlights(warehouse: Any, must: bool) -> None:
 
 def _embedded_server() -> Any:
     from wrapper.settings import read_settings
-    from wrapper.warehouse import embedded_server
+    from wrapper.warehouse.connection import embedded_server
 
     return embedded_server(read_settings())
 

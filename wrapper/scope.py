@@ -7,8 +7,8 @@ from typing import Any
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 
+from wrapper.dbt_project import project_vars
 from wrapper.errors import UnknownScopeError
-from wrapper.project import project_vars
 from wrapper.settings import Settings
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg2
 from psycopg2.extras import execute_values
 
-from wrapper.project import PROFILES_DIR, PROJECT_DIR
+from wrapper.dbt_project import PROFILES_DIR, PROJECT_DIR
 
 
 def compile_sql(inline: str, target_path: Path, url: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from wrapper.embedded import EmbeddedServer, bundled_programs
+from wrapper.warehouse.embedded import EmbeddedServer, bundled_programs
 
 _LIBC = ("--locale=C.UTF-8",)
 _BUNDLED = {"18": bundled_programs(), "16": bundled_programs().parents[1] / "pginstall" / "bin"}

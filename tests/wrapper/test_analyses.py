@@ -11,7 +11,7 @@ import pytest
 from psycopg2.extras import RealDictCursor
 
 from tests.wrapper.conftest import Wrapper
-from wrapper.project import PROJECT_DIR
+from wrapper.dbt_project import PROJECT_DIR
 
 QUESTIONS = sorted(path.stem for path in (PROJECT_DIR / "analyses").glob("*.sql"))
 

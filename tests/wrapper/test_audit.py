@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from wrapper.project import PROJECT_DIR
+from wrapper.dbt_project import PROJECT_DIR
 
 LOCK = PROJECT_DIR / "requirements.lock"
 

@@ -16,7 +16,7 @@ import pytest
 from benchmarks import generate, report
 from tests.wrapper.conftest import publish
 from tests.wrapper.servers import Server
-from wrapper.project import PROJECT_DIR
+from wrapper.dbt_project import PROJECT_DIR
 
 COMMENTS, MEMBERSHIPS = 20_000, 200
 

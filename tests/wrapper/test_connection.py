@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.wrapper.conftest import Wrapper
-from wrapper.embedded import bundled_programs
 from wrapper.errors import ConfigurationError
 from wrapper.settings import read_settings
-from wrapper.warehouse import libpq_variable
+from wrapper.warehouse.connection import libpq_variable
+from wrapper.warehouse.embedded import bundled_programs
 
 OWN_CONNECTION = """
 from wrapper.settings import read_settings
-from wrapper.warehouse import open_warehouse
+from wrapper.warehouse.connection import open_warehouse
 with open_warehouse(read_settings(), to_write=False) as warehouse:
     print(warehouse.connection.info.dsn_parameters)
 """

@@ -13,8 +13,8 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 
 from tests.wrapper.conftest import Wrapper, query, wait_until
 from tests.wrapper.whiteballoon import WhiteBalloon
-from wrapper.project import PROJECT_DIR
-from wrapper.published import store_hashes
+from wrapper.dbt_project import PROJECT_DIR
+from wrapper.nightly.hashes import store_hashes
 from wrapper.scope import Scope
 from wrapper.settings import read_settings
 

@@ -4,7 +4,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 
 from tests.wrapper.conftest import Wrapper, query
 from tests.wrapper.whiteballoon import WhiteBalloon
-from wrapper.project import project_vars
+from wrapper.dbt_project import project_vars
 
 VERSION = project_vars()["contract_version"]
 SNAPSHOTS = "signal_profiles.signal_profile_snapshots"

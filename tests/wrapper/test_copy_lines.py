@@ -9,10 +9,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from wrapper.copy_lines import CopyLines
+from wrapper.dbt_project import SourceColumn, SourceTable
 from wrapper.errors import ConfigurationError
-from wrapper.project import SourceColumn, SourceTable
-from wrapper.sqlite_source import SqliteSource
+from wrapper.nightly.copy_lines import CopyLines
+from wrapper.nightly.sqlite_source import SqliteSource
 
 FORM = re.compile(r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?", re.ASCII)
 KINDS = {"id": "bigint", "at": "timestamp"}

@@ -13,7 +13,7 @@ import pytest
 
 from tests.wrapper.conftest import WRAPPER, Wrapper
 from tests.wrapper.whiteballoon import WhiteBalloon
-from wrapper.project import PROJECT_DIR
+from wrapper.dbt_project import PROJECT_DIR
 
 DEPLOY = PROJECT_DIR / "deploy"
 INSTALLED = "/opt/signal-profile-snapshots/.venv/bin/wrapper"

@@ -14,7 +14,7 @@ from tests.wrapper.conftest import Wrapper
 from tests.wrapper.pages import PAGES, blocks
 from wrapper import SignalProfileSnapshot
 from wrapper.cli import cli
-from wrapper.project import PROJECT_DIR
+from wrapper.dbt_project import PROJECT_DIR
 from wrapper.settings import NAMES
 
 

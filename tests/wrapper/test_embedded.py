@@ -13,9 +13,9 @@ import pytest
 from tests.wrapper.conftest import WRAPPER, Wrapper, wait_until
 from tests.wrapper.servers import Server
 from tests.wrapper.whiteballoon import WhiteBalloon
-from wrapper import embedded
-from wrapper.embedded import EmbeddedServer
 from wrapper.errors import ConfigurationError
+from wrapper.warehouse import embedded
+from wrapper.warehouse.embedded import EmbeddedServer
 
 
 def postmaster(server: EmbeddedServer) -> int:

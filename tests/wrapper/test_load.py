@@ -265,8 +265,8 @@ def test_a_wal_file_in_a_directory_one_may_not_write_to(
 def test_a_file_that_stays_locked(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from wrapper import sqlite_source
     from wrapper.errors import ConfigurationError
+    from wrapper.nightly import sqlite_source
 
     monkeypatch.setattr(sqlite_source, "_BUSY_SECONDS", 0)
     whiteballoon.execute("begin exclusive")

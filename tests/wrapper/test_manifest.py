@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from wrapper import LinkStat, SignalProfileSnapshot, TagStat
-from wrapper.project import PROFILES_DIR, PROJECT_DIR, project_vars
+from wrapper.dbt_project import PROFILES_DIR, PROJECT_DIR, project_vars
 
 PUBLISHED = "model.signal_profiles.signal_profile_snapshots"
 HIGHLIGHTS = "model.signal_profiles.signal_profile_highlights"

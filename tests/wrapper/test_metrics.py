@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from wrapper.metrics import send
-from wrapper.run_log import Entry
+from wrapper.nightly.metrics import send
+from wrapper.nightly.run_log import Entry
 from wrapper.settings import read_settings
 
 _SLOW = """

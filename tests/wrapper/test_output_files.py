@@ -8,7 +8,7 @@ import pytest
 
 from wrapper import SignalProfileSnapshot
 from wrapper.errors import ConfigurationError
-from wrapper.output_files import file_name, write_files
+from wrapper.nightly.snapshot_files import file_name, write_files
 from wrapper.scope import Scope
 
 # 42 Cyrillic letters, percent-encoded, are 252 bytes.

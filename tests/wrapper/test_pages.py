@@ -10,7 +10,7 @@ import pytest
 
 from tests.wrapper.pages import PAGES, blocks, copy_clone
 from tests.wrapper.servers import Server
-from wrapper.project import PROJECT_DIR
+from wrapper.dbt_project import PROJECT_DIR
 
 RULE = "an_extension_stands_behind_a_dot_or_a_colon"
 

@@ -10,7 +10,7 @@ import pytest
 from tests.wrapper.conftest import Wrapper, query
 from tests.wrapper.whiteballoon import WhiteBalloon
 from wrapper.errors import ConfigurationError
-from wrapper.people import Member, read_members, read_names
+from wrapper.nightly.people import Member, read_members, read_names
 from wrapper.settings import read_settings
 
 NAME = "Zyxwv"

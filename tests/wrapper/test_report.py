@@ -16,7 +16,7 @@ import psycopg2
 import pytest
 
 from tests.wrapper.conftest import HOSTILE_LABELS, HOSTILE_SLUG, Wrapper, query
-from wrapper.report import LIMIT
+from wrapper.reading.report import LIMIT
 
 Rows = list[list[str]]
 AS_OF = "'as of the last run, ' || to_char(finished_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI')"

@@ -27,7 +27,7 @@ from tests.wrapper.conftest import WRAPPER, Result, Wrapper
 from tests.wrapper.pages import blocks
 from tests.wrapper.test_pages import type_in
 from tests.wrapper.whiteballoon import WhiteBalloon
-from wrapper.project import PROJECT_DIR
+from wrapper.dbt_project import PROJECT_DIR
 
 SCRIPT = PROJECT_DIR / "integrations" / "whiteballoon" / "rewrite_bios.py"
 README = SCRIPT.with_name("README.md")

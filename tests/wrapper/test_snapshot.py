@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wrapper import LinkStat, SignalProfileSnapshot, TagStat
-from wrapper.project import PROJECT_DIR
+from wrapper.dbt_project import PROJECT_DIR
 
 SCHEMA = json.loads((PROJECT_DIR / "schemas" / "signal_profile_snapshot.schema.json").read_text())
 

@@ -13,11 +13,11 @@ from tests.wrapper.pages import copy_clone
 from tests.wrapper.test_rows import exported
 from tests.wrapper.test_versions import copy_to_postgres
 from tests.wrapper.whiteballoon import WhiteBalloon
-from wrapper import unchanged
-from wrapper.project import PROJECT_DIR
+from wrapper.dbt_project import PROJECT_DIR
+from wrapper.nightly import unchanged
+from wrapper.nightly.unchanged import Unit
 from wrapper.scope import Scope
 from wrapper.settings import Settings, read_settings
-from wrapper.unchanged import Unit
 
 SNAPSHOTS = "signal_profiles.signal_profile_snapshots"
 CONTENTS = """

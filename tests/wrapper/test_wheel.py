@@ -11,7 +11,7 @@ import pytest
 from tests.wrapper.conftest import Wrapper
 from tests.wrapper.test_rows import awkward_whiteballoon
 from tests.wrapper.whiteballoon import WhiteBalloon
-from wrapper.project import PROJECT_DIR, find_project
+from wrapper.dbt_project import PROJECT_DIR, find_project
 
 PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
 

@@ -11,7 +11,7 @@ import psycopg2
 from psycopg2.extras import execute_values
 
 from tests.wrapper.compiled import compile_models
-from wrapper.project import PROJECT_DIR
+from wrapper.dbt_project import PROJECT_DIR
 
 _MODELS = ["int_link_stats", "int_reactions", "int_attachments", "int_tag_stats"]
 _STAND_INS = """

@@ -24,7 +24,7 @@ STAY_CONNECTED = """
 import subprocess, sys, time
 from pathlib import Path
 import psycopg2
-from wrapper.embedded import EmbeddedServer
+from wrapper.warehouse.embedded import EmbeddedServer
 storage, service = sys.argv[1:]
 deadline = time.monotonic() + 120
 while True:

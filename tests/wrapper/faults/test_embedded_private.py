@@ -14,7 +14,7 @@ import pytest
 
 from tests.wrapper.conftest import Wrapper
 from tests.wrapper.whiteballoon import WhiteBalloon
-from wrapper.embedded import EmbeddedServer, bundled_programs
+from wrapper.warehouse.embedded import EmbeddedServer, bundled_programs
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can try as another user: not tried is to connect")
 

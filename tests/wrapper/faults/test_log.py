@@ -17,7 +17,7 @@ _LINES = 40
 _APPEND = """
 import sys
 from pathlib import Path
-from wrapper.run_log import Entry, RunLog
+from wrapper.nightly.run_log import Entry, RunLog
 storage, run_id, lines, length = sys.argv[1:]
 log = RunLog(Path(storage))
 for _ in range(int(lines)):

@@ -13,7 +13,7 @@ from tests.wrapper.pages import blocks
 from tests.wrapper.servers import VERSIONS, Server
 from tests.wrapper.test_versions import copy_to_postgres
 from tests.wrapper.whiteballoon import WhiteBalloon
-from wrapper.project import PROJECT_DIR, source_tables
+from wrapper.dbt_project import PROJECT_DIR, source_tables
 
 RUNNER = "signal_profiles_runner"
 READERS = ["signal_profiles_analyst", "signal_profiles_bio_generator"]

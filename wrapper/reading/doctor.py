@@ -15,17 +15,17 @@ from typing import Literal
 import psycopg2
 from psycopg2 import sql
 
-from wrapper import in_place
-from wrapper.contract import check_version
+from wrapper.dbt_project import project_vars, source_tables
 from wrapper.errors import ConfigurationError, LockedError, WrapperError
-from wrapper.load import ANALYSES_SETTING, DATABASE_SETTING, check_file, has_analyses
-from wrapper.project import project_vars, source_tables
-from wrapper.published import snapshots_table
-from wrapper.run_log import RunLog
+from wrapper.nightly import in_place
+from wrapper.nightly.hashes import snapshots_table
+from wrapper.nightly.load import ANALYSES_SETTING, DATABASE_SETTING, check_file, has_analyses
+from wrapper.nightly.run_log import RunLog
+from wrapper.nightly.sqlite_source import open_sqlite
+from wrapper.reading.status import read_status
 from wrapper.settings import Settings, read_disagreements, read_origins, read_settings, read_storage_dir
-from wrapper.sqlite_source import open_sqlite
-from wrapper.status import read_status
-from wrapper.warehouse import Warehouse, exists, first_line, open_warehouse
+from wrapper.warehouse.connection import Warehouse, exists, first_line, open_warehouse
+from wrapper.warehouse.contract import check_version
 
 # Beside what WhiteBalloon's files need.
 _LEAST_FREE_BYTES = 2**30

@@ -6,8 +6,8 @@ import json
 import os
 from pathlib import Path
 
-from wrapper.embedded import make_storage_dir
 from wrapper.errors import ConfigurationError
+from wrapper.warehouse.embedded import make_storage_dir
 
 NAME = "signal_profile_snapshot.log"
 

@@ -8,12 +8,12 @@ from typing import Any
 from psycopg2 import sql
 from psycopg2.extras import RealDictCursor
 
-from wrapper.consumers import freshness_view, reading
 from wrapper.errors import ConfigurationError
-from wrapper.published import SNAPSHOT_COLUMNS, hashes_table, snapshots_table
+from wrapper.nightly.hashes import SNAPSHOT_COLUMNS, hashes_table, snapshots_table
+from wrapper.reading.export import freshness_view, reading
 from wrapper.scope import Scope
 from wrapper.snapshot import SignalProfileSnapshot
-from wrapper.warehouse import Warehouse
+from wrapper.warehouse.connection import Warehouse
 
 
 @dataclasses.dataclass(frozen=True)

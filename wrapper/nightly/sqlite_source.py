@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from wrapper.dbt_project import SourceTable
 from wrapper.errors import ConfigurationError
-from wrapper.project import SourceTable
 
 # How long to wait for WhiteBalloon to finish a commit that keeps readers out.
 _BUSY_SECONDS = 30

@@ -12,14 +12,14 @@ from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 from psycopg2.extras import Json
 
-from wrapper.consumers import bio_inputs_table, highlights_table, memberships_table
-from wrapper.project import PROJECT_DIR, SourceTable, source_tables
-from wrapper.published import EMPTY_DIGEST, hashes_table, snapshots_table
+from wrapper.dbt_project import PROJECT_DIR, SourceTable, source_tables
+from wrapper.nightly.hashes import EMPTY_DIGEST, hashes_table, snapshots_table
+from wrapper.reading.export import bio_inputs_table, highlights_table, memberships_table
 from wrapper.scope import Scope
 from wrapper.settings import Settings
-from wrapper.warehouse import exists
+from wrapper.warehouse.connection import exists
 
-_PACKAGE_DIR = Path(__file__).resolve().parent
+_PACKAGE_DIR = Path(__file__).resolve().parents[1]
 # Every write gives a row another xmin or ctid, so the rows themselves need not be read.
 _ROWS = """
 select count(*), sum(hashtextextended(xmin::text || ctid::text, 0))::text from {table} where {condition}

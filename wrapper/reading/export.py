@@ -12,11 +12,11 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from psycopg2.extras import RealDictCursor
 
 from wrapper.errors import ConfigurationError
-from wrapper.published import SNAPSHOT_COLUMNS, await_hashes, hashes_table, snapshots_table
+from wrapper.nightly.hashes import SNAPSHOT_COLUMNS, await_hashes, hashes_table, snapshots_table
 from wrapper.scope import EVERYTHING, Scope, refuse_unknown
 from wrapper.settings import Settings
 from wrapper.snapshot import SignalProfileSnapshot
-from wrapper.warehouse import NOTHING_PUBLISHED, Warehouse, exists
+from wrapper.warehouse.connection import NOTHING_PUBLISHED, Warehouse, exists
 
 _BATCH = 1000
 

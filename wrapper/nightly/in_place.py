@@ -9,10 +9,10 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from wrapper import interrupts
+from wrapper.dbt_project import SourceTable, source_tables
 from wrapper.errors import BuildError, ConfigurationError
-from wrapper.project import SourceTable, source_tables
 from wrapper.settings import Settings
-from wrapper.warehouse import CONNECT_SECONDS, Warehouse, exists, first_line
+from wrapper.warehouse.connection import CONNECT_SECONDS, Warehouse, exists, first_line
 
 # Two URLs that lead to the same database of the same running server give the same.
 _IDENTITY = "select pg_postmaster_start_time(), oid from pg_database where datname = current_database()"

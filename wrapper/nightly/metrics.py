@@ -5,7 +5,7 @@ import threading
 
 from statsd import StatsClient
 
-from wrapper.run_log import Entry
+from wrapper.nightly.run_log import Entry
 from wrapper.settings import Settings
 
 _PREFIX = "signal_glaze"

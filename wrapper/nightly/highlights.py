@@ -4,15 +4,15 @@ from collections.abc import Callable
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 
-from wrapper import dbt_client, unchanged
-from wrapper.contract import check_version
 from wrapper.errors import ConfigurationError
-from wrapper.in_place import source_vars
-from wrapper.load import load_highlights
-from wrapper.published import snapshots_table
+from wrapper.nightly import dbt_client, unchanged
+from wrapper.nightly.hashes import snapshots_table
+from wrapper.nightly.in_place import source_vars
+from wrapper.nightly.load import load_highlights
+from wrapper.nightly.unchanged import Inputs, Unit
 from wrapper.scope import Scope
-from wrapper.unchanged import Inputs, Unit
-from wrapper.warehouse import NOTHING_PUBLISHED, Warehouse, check_rights, exists
+from wrapper.warehouse.connection import NOTHING_PUBLISHED, Warehouse, check_rights, exists
+from wrapper.warehouse.contract import check_version
 
 
 def refresh(warehouse: Warehouse) -> None:

@@ -4,10 +4,10 @@ import dataclasses
 
 from psycopg2 import sql
 
+from wrapper.dbt_project import project_vars
 from wrapper.errors import ConfigurationError
-from wrapper.project import project_vars
-from wrapper.published import contract_table, hashes_table, snapshots_table
-from wrapper.warehouse import Warehouse, exists
+from wrapper.nightly.hashes import contract_table, hashes_table, snapshots_table
+from wrapper.warehouse.connection import Warehouse, exists
 
 # Whatever depends on what we published, by way of any number of views, and is not ours.
 _OTHERS = """

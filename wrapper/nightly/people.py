@@ -9,12 +9,12 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
+from wrapper.dbt_project import project_vars
 from wrapper.errors import ConfigurationError, UnknownNameError, UnknownScopeError
-from wrapper.project import project_vars
+from wrapper.nightly.sqlite_source import open_sqlite
 from wrapper.scope import Scope
 from wrapper.settings import Settings
-from wrapper.sqlite_source import open_sqlite
-from wrapper.warehouse import first_line
+from wrapper.warehouse.connection import first_line
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,11 +15,11 @@ import psycopg2
 import yaml
 
 from wrapper import interrupts
+from wrapper.dbt_project import PROFILES_DIR, PROJECT_DIR, project_vars
 from wrapper.errors import BuildError, ConfigurationError, ExitCode
-from wrapper.project import PROFILES_DIR, PROJECT_DIR, project_vars
+from wrapper.nightly.after_publishing import telling
 from wrapper.settings import Settings
-from wrapper.so_far import telling
-from wrapper.warehouse import connect, first_line
+from wrapper.warehouse.connection import connect, first_line
 
 PUBLISHED = "model.signal_profiles.signal_profile_snapshots"
 CANDIDATE = "model.signal_profiles.int_snapshot_candidates"

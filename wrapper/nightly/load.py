@@ -10,13 +10,13 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 
-from wrapper import in_place
-from wrapper.copy_lines import CopyLines
+from wrapper.dbt_project import SourceTable, project_vars, source_tables
 from wrapper.errors import BuildError, ConfigurationError
-from wrapper.project import SourceTable, project_vars, source_tables
+from wrapper.nightly import in_place
+from wrapper.nightly.copy_lines import CopyLines
+from wrapper.nightly.sqlite_source import SqliteSource, copy_sqlite, open_sqlite
 from wrapper.settings import Settings
-from wrapper.sqlite_source import SqliteSource, copy_sqlite, open_sqlite
-from wrapper.warehouse import Warehouse, first_line
+from wrapper.warehouse.connection import Warehouse, first_line
 
 DATABASE_SETTING, ANALYSES_SETTING = "DATABASE_URL", "COMMENT_INSIGHTS_DB"
 

@@ -11,9 +11,9 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from wrapper import interrupts
-from wrapper.embedded import EmbeddedServer
 from wrapper.errors import BuildError, ConfigurationError, LockedError, NoRightError
 from wrapper.settings import Settings
+from wrapper.warehouse.embedded import EmbeddedServer
 
 # client_connection_check_interval ends a killed run's statements; the lock's connection idles while dbt works.
 # Somebody's open transaction on one of our tables must not hold a run for ever.

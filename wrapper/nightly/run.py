@@ -11,18 +11,19 @@ from pathlib import Path
 import psycopg2
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 
-from wrapper import dbt_client, highlights, interrupts, metrics, output_files, people, published, unchanged
-from wrapper.consumers import count_stale_highlights
-from wrapper.contract import check_version
+from wrapper import interrupts
 from wrapper.errors import BuildError, WrapperError
-from wrapper.in_place import source_vars
-from wrapper.load import load
-from wrapper.run_log import Entry, RunLog
+from wrapper.nightly import dbt_client, hashes, highlights, metrics, people, snapshot_files, unchanged
+from wrapper.nightly.after_publishing import telling
+from wrapper.nightly.in_place import source_vars
+from wrapper.nightly.load import load
+from wrapper.nightly.run_log import Entry, RunLog
+from wrapper.nightly.unchanged import Unit
+from wrapper.reading.export import count_stale_highlights
 from wrapper.scope import Scope, holds_anything
 from wrapper.settings import Settings, read_disagreements, read_settings, read_storage_dir
-from wrapper.so_far import telling
-from wrapper.unchanged import Unit
-from wrapper.warehouse import Warehouse, exists, first_line, open_warehouse
+from wrapper.warehouse.connection import Warehouse, exists, first_line, open_warehouse
+from wrapper.warehouse.contract import check_version
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +97,7 @@ def _run(settings: Settings, request: Request, entry: Entry, listener: Listener)
     """Fill in the entry, and return how many bios are to be rewritten, None where nothing was published."""
     stale_highlights = None
     if request.output_dir is not None and not request.dry_run:
-        output_files.prepare(request.output_dir)
+        snapshot_files.prepare(request.output_dir)
     with open_warehouse(settings) as warehouse:
         request = dataclasses.replace(request, scope=people.resolve(settings, warehouse.connection, request.scope))
         entry.user_ids = request.scope.parameters()["user_ids"]
@@ -131,7 +132,7 @@ def _run(settings: Settings, request: Request, entry: Entry, listener: Listener)
                 _fill_in(entry, counts)
                 if holds_anything:
                     with warehouse.connection as connection, connection.cursor() as cursor:
-                        published.record_run(cursor, settings, request.scope, entry.run_id)
+                        hashes.record_run(cursor, settings, request.scope, entry.run_id)
             if holds_anything and not request.dry_run:
                 stale_highlights = count_stale_highlights(warehouse.connection, settings)
             if request.output_dir is not None and not request.dry_run:
@@ -147,9 +148,9 @@ def _hash(
     if not warehouse.holds_lock():
         raise BuildError("the lock was lost while dbt worked, so another run may have written: run again")
     with connection, connection.cursor() as cursor:
-        target_users, attempted = published.count_memberships(cursor, settings)
+        target_users, attempted = hashes.count_memberships(cursor, settings)
 
-    def remember(cursor: Cursor, outcome: published.Outcome) -> None:
+    def remember(cursor: Cursor, outcome: hashes.Outcome) -> None:
         # What was written to WhiteBalloon's Postgres while dbt read it may be built or not.
         if before[Unit.SNAPSHOTS] == inputs.digest(cursor, Unit.SNAPSHOTS):
             counts = unchanged.Counts(target_users, attempted, outcome.generated, outcome.snapshots_digest)
@@ -157,7 +158,7 @@ def _hash(
         highlights.remember(cursor, inputs, before[Unit.HIGHLIGHTS])
 
     try:
-        outcome = published.store_hashes(connection, settings, request.scope, entry.run_id, request.dry_run, remember)
+        outcome = hashes.store_hashes(connection, settings, request.scope, entry.run_id, request.dry_run, remember)
     except psycopg2.Error as error:
         raise BuildError(f"their hashes could not be stored, run again: {first_line(error)}") from error
     counts = unchanged.Counts(target_users, attempted, outcome.generated, outcome.snapshots_digest)
@@ -176,13 +177,13 @@ def _scope_holds_anything(warehouse: Warehouse, scope: Scope) -> bool:
     settings = warehouse.settings
     with warehouse.connection as connection, connection.cursor() as cursor:
         # Hashes too: rows that `wrapper dbt` took away have left theirs behind.
-        tables = [published.snapshots_table(settings), published.hashes_table(settings)]
+        tables = [hashes.snapshots_table(settings), hashes.hashes_table(settings)]
         return holds_anything(cursor, settings, scope, [table for table in tables if exists(cursor, table)])
 
 
 def _write_files(warehouse: Warehouse, scope: Scope, directory: Path) -> None:
-    table = published.snapshots_table(warehouse.settings)
+    table = hashes.snapshots_table(warehouse.settings)
     with warehouse.connection as connection, connection.cursor() as cursor:
         if not exists(cursor, table):
             return
-        output_files.write_files(directory, published.read_snapshots(connection, table, scope), scope)
+        snapshot_files.write_files(directory, hashes.read_snapshots(connection, table, scope), scope)

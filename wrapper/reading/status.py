@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wrapper.errors import ConfigurationError
-from wrapper.run_log import NAME, Entry
+from wrapper.nightly.run_log import NAME, Entry
 
 # A night and a half: one run that was missed is noticed, one that took long is not.
 OVERDUE_AFTER = timedelta(hours=36)

@@ -14,7 +14,7 @@ from psycopg2.extras import Json, RealDictCursor, execute_values
 from wrapper.scope import Scope
 from wrapper.settings import Settings
 from wrapper.snapshot import SignalProfileSnapshot
-from wrapper.warehouse import exists
+from wrapper.warehouse.connection import exists
 
 _BATCH = 1000
 # The digest of no hashes at all.

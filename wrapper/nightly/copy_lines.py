@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Final
 
+from wrapper.dbt_project import SourceColumn, SourceTable, project_vars
 from wrapper.errors import ConfigurationError
-from wrapper.project import SourceColumn, SourceTable, project_vars
-from wrapper.sqlite_source import SqliteSource
-from wrapper.tags import json_array
+from wrapper.nightly.sqlite_source import SqliteSource
+from wrapper.nightly.tag_arrays import json_array
 
 # So much is in memory at a time, or one row if that is larger.
 _CHUNK_BYTES = 2**20

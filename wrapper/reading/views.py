@@ -7,9 +7,9 @@ from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.text import Text
 
-from wrapper.show import Card
-from wrapper.status import OVERDUE_AFTER, Status
-from wrapper.terminal import bars, grid, safe, table
+from wrapper.reading.show import Card
+from wrapper.reading.status import OVERDUE_AFTER, Status
+from wrapper.reading.terminal import bars, grid, safe, table
 
 _STATUS_STYLES = {"success": "green", "failed": "red", "locked": "yellow", "interrupted": "yellow"}
 

@@ -12,14 +12,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from psycopg2 import sql
 from psycopg2.extras import RealDictCursor
 
-from wrapper.consumers import freshness_view, reading
 from wrapper.errors import ConfigurationError
-from wrapper.output_files import replace_file
-from wrapper.published import read_last_run, snapshots_table
+from wrapper.nightly.hashes import read_last_run, snapshots_table
+from wrapper.nightly.snapshot_files import replace_file
+from wrapper.reading.export import freshness_view, reading
+from wrapper.reading.status import OVERDUE_AFTER
 from wrapper.scope import Scope
 from wrapper.settings import Settings
-from wrapper.status import OVERDUE_AFTER
-from wrapper.warehouse import Warehouse
+from wrapper.warehouse.connection import Warehouse
 
 # How many rows a table of the page has at most.
 LIMIT = 20
@@ -174,7 +174,7 @@ def render(found: dict[str, Any], scope: Scope, names: Mapping[int, str]) -> str
         return f"{user_id} @{names[user_id]}" if user_id in names else str(user_id)
 
     environment = Environment(
-        loader=PackageLoader("wrapper"),
+        loader=PackageLoader("wrapper.reading"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

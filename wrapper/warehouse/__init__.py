@@ -1,0 +1,1 @@
+"""The warehouse: how it is reached, and what this project has there."""
