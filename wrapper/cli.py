@@ -131,7 +131,7 @@ def load() -> None:
     from wrapper.warehouse.connection import open_warehouse
 
     with open_warehouse(read_settings()) as warehouse:
-        warehouse.lock(0)
+        warehouse.run_lock.acquire(0)
         copy_tables(warehouse, _say)
     _say("loaded")
 
@@ -149,7 +149,7 @@ def upgrade(yes: bool) -> None:
     from wrapper.warehouse.connection import open_warehouse
 
     with open_warehouse(read_settings(), to_write=yes) as warehouse:
-        warehouse.lock(0)
+        warehouse.run_lock.acquire(0)
         plan = contract.plan_upgrade(warehouse)
         if plan is None:
             _say("nothing to upgrade")
@@ -180,7 +180,7 @@ def dbt(arguments: tuple[str, ...]) -> None:
     writes = dbt_client.writes(arguments)
     with open_warehouse(settings, to_write=writes) as warehouse:
         if writes:
-            warehouse.lock(0)
+            warehouse.run_lock.acquire(0)
         code = dbt_client.run_command(settings, source_vars(warehouse), arguments)
     raise click.exceptions.Exit(code)
 

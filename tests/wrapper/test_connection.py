@@ -11,8 +11,8 @@ import pytest
 from tests.wrapper.conftest import Wrapper
 from wrapper.errors import ConfigurationError
 from wrapper.settings import read_settings
-from wrapper.warehouse.connection import libpq_variable
 from wrapper.warehouse.embedded import bundled_programs
+from wrapper.warehouse.environment import libpq_variable
 
 OWN_CONNECTION = """
 from wrapper.settings import read_settings

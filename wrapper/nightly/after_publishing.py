@@ -7,7 +7,7 @@ import psycopg2
 
 from wrapper import interrupts
 from wrapper.errors import BuildError, WrapperError
-from wrapper.warehouse.connection import first_line
+from wrapper.warehouse.error_text import first_line
 
 _PREFIX = "the snapshots are published, but "
 

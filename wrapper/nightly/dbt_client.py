@@ -19,7 +19,8 @@ from wrapper.dbt_project import PROFILES_DIR, PROJECT_DIR, project_vars
 from wrapper.errors import BuildError, ConfigurationError, ExitCode
 from wrapper.nightly.after_publishing import telling
 from wrapper.settings import Settings
-from wrapper.warehouse.connection import connect, first_line
+from wrapper.warehouse.connection import connect
+from wrapper.warehouse.error_text import first_line
 
 PUBLISHED = "model.signal_profiles.signal_profile_snapshots"
 CANDIDATE = "model.signal_profiles.int_snapshot_candidates"

@@ -14,7 +14,7 @@ from psycopg2.extras import Json, RealDictCursor, execute_values
 from wrapper.scope import Scope
 from wrapper.settings import Settings
 from wrapper.snapshot import SignalProfileSnapshot
-from wrapper.warehouse.connection import exists
+from wrapper.warehouse import relations
 
 _BATCH = 1000
 # The digest of no hashes at all.
@@ -38,31 +38,6 @@ class LastRun:
 
     finished_at: datetime
     age: timedelta
-
-
-def snapshots_table(settings: Settings) -> sql.Identifier:
-    """Return the published table."""
-    return sql.Identifier(settings.warehouse_schema, "signal_profile_snapshots")
-
-
-def candidates_table(settings: Settings) -> sql.Identifier:
-    """Return the table of the run's finished, not yet published rows."""
-    return sql.Identifier(settings.intermediate_schema, "int_snapshot_candidates")
-
-
-def hashes_table(settings: Settings) -> sql.Identifier:
-    """Return the table of published hashes."""
-    return sql.Identifier(settings.warehouse_schema, "signal_profile_snapshot_hashes")
-
-
-def runs_table(settings: Settings) -> sql.Identifier:
-    """Return the table of the last run over each scope."""
-    return sql.Identifier(settings.warehouse_schema, "signal_profile_runs")
-
-
-def contract_table(settings: Settings) -> sql.Identifier:
-    """Return the table with the version of what is published."""
-    return sql.Identifier(settings.warehouse_schema, "signal_profile_contract")
 
 
 def count_memberships(cursor: Cursor, settings: Settings) -> tuple[int, int]:
@@ -103,8 +78,8 @@ def store_hashes(
     `complete` is called at the end of that transaction. A dry run reads the candidates in place of the published rows,
     stores nothing and calls nothing.
     """
-    table = candidates_table(settings) if dry_run else snapshots_table(settings)
-    hashes = hashes_table(settings)
+    table = relations.candidates(settings) if dry_run else relations.snapshots(settings)
+    hashes = relations.hashes(settings)
     with connection, connection.cursor() as cursor:
         cursor.execute(
             """
@@ -120,7 +95,7 @@ def store_hashes(
                 [(snapshot.user_id, snapshot.group_slug, snapshot.snapshot_hash()) for snapshot in batch],
                 page_size=_BATCH,
             )
-        if exists(cursor, hashes):
+        if relations.exists(cursor, hashes):
             cursor.execute(
                 sql.SQL("insert into stored_hashes select user_id, group_slug, snapshot_hash from {} where {}").format(
                     hashes, scope.predicate
@@ -155,7 +130,7 @@ def record_run(cursor: Cursor, settings: Settings, scope: Scope, run_id: str) ->
     parameters: dict[str, object] = {
         name: None if values is None else Json(sorted(set(values))) for name, values in scope.parameters().items()
     }
-    runs = runs_table(settings)
+    runs = relations.runs(settings)
     cursor.execute(
         sql.SQL(
             """
@@ -182,10 +157,10 @@ def read_last_run(connection: Connection, settings: Settings, scope: Scope) -> L
 
     None where no run is recorded for one of them.
     """
-    runs = runs_table(settings)
+    runs = relations.runs(settings)
     with connection.cursor() as cursor:
         # A release that had no such table may have published last.
-        if not exists(cursor, runs):
+        if not relations.exists(cursor, runs):
             return None
         cursor.execute(
             sql.SQL(
@@ -218,7 +193,7 @@ def await_hashes(connection: Connection, settings: Settings) -> None:
 
 
 def _hashes_lock(settings: Settings) -> str:
-    return ".".join(hashes_table(settings).strings)
+    return ".".join(relations.hashes(settings).strings)
 
 
 def _store(cursor: Cursor, hashes: sql.Identifier, snapshots: sql.Identifier, scope: Scope, run_id: str) -> None:

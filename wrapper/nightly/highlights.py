@@ -6,13 +6,14 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 
 from wrapper.errors import ConfigurationError
 from wrapper.nightly import dbt_client, unchanged
-from wrapper.nightly.hashes import snapshots_table
 from wrapper.nightly.in_place import source_vars
 from wrapper.nightly.load import load_highlights
 from wrapper.nightly.unchanged import Inputs, Unit
 from wrapper.scope import Scope
-from wrapper.warehouse.connection import NOTHING_PUBLISHED, Warehouse, check_rights, exists
+from wrapper.warehouse import relations
+from wrapper.warehouse.connection import NOTHING_PUBLISHED, Warehouse
 from wrapper.warehouse.contract import check_version
+from wrapper.warehouse.rights import check_rights
 
 
 def refresh(warehouse: Warehouse) -> None:
@@ -22,16 +23,16 @@ def refresh(warehouse: Warehouse) -> None:
     WhiteBalloon cannot be read, LockedError while a run holds the lock, and BuildError if their tests fail.
     """
     with warehouse.connection as connection, connection.cursor() as cursor:
-        if not exists(cursor, snapshots_table(warehouse.settings)):
+        if not relations.exists(cursor, relations.snapshots(warehouse.settings)):
             raise ConfigurationError(NOTHING_PUBLISHED)
     check_rights(warehouse.settings, warehouse.connection)
-    warehouse.lock(0)
+    warehouse.run_lock.acquire(0)
     try:
         check_version(warehouse)
         inputs = Inputs(warehouse.settings, source_vars(warehouse), load_highlights(warehouse))
         publish_if_changed(warehouse, inputs, lambda progress: None)
     finally:
-        warehouse.unlock()
+        warehouse.run_lock.release()
 
 
 def publish_if_changed(

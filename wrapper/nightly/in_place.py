@@ -12,7 +12,10 @@ from wrapper import interrupts
 from wrapper.dbt_project import SourceTable, source_tables
 from wrapper.errors import BuildError, ConfigurationError
 from wrapper.settings import Settings
-from wrapper.warehouse.connection import CONNECT_SECONDS, Warehouse, exists, first_line
+from wrapper.warehouse import relations
+from wrapper.warehouse.connection import Warehouse
+from wrapper.warehouse.environment import CONNECT_SECONDS
+from wrapper.warehouse.error_text import first_line
 
 # Two URLs that lead to the same database of the same running server give the same.
 _IDENTITY = "select pg_postmaster_start_time(), oid from pg_database where datname = current_database()"
@@ -25,7 +28,7 @@ def source_vars(warehouse: Warehouse) -> dict[str, str]:
         return {}
     found = {"whiteballoon_schema": settings.wb_schema}
     with warehouse.connection as connection, connection.cursor() as cursor:
-        if exists(cursor, sql.Identifier(settings.wb_schema, "user_profile_highlights")):
+        if relations.exists(cursor, sql.Identifier(settings.wb_schema, "user_profile_highlights")):
             found["highlights_schema"] = settings.wb_schema
     return found
 

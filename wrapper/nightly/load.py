@@ -16,7 +16,8 @@ from wrapper.nightly import in_place
 from wrapper.nightly.copy_lines import CopyLines
 from wrapper.nightly.sqlite_source import SqliteSource, copy_sqlite, open_sqlite
 from wrapper.settings import Settings
-from wrapper.warehouse.connection import Warehouse, first_line
+from wrapper.warehouse.connection import Warehouse
+from wrapper.warehouse.error_text import first_line
 
 DATABASE_SETTING, ANALYSES_SETTING = "DATABASE_URL", "COMMENT_INSIGHTS_DB"
 

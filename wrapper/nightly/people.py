@@ -14,7 +14,7 @@ from wrapper.errors import ConfigurationError, UnknownNameError, UnknownScopeErr
 from wrapper.nightly.sqlite_source import open_sqlite
 from wrapper.scope import Scope
 from wrapper.settings import Settings
-from wrapper.warehouse.connection import first_line
+from wrapper.warehouse.error_text import first_line
 
 
 @dataclasses.dataclass(frozen=True)

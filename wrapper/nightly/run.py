@@ -22,8 +22,10 @@ from wrapper.nightly.unchanged import Unit
 from wrapper.reading.export import count_stale_highlights
 from wrapper.scope import Scope, holds_anything
 from wrapper.settings import Settings, read_disagreements, read_settings, read_storage_dir
-from wrapper.warehouse.connection import Warehouse, exists, first_line, open_warehouse
+from wrapper.warehouse import relations
+from wrapper.warehouse.connection import Warehouse, open_warehouse
 from wrapper.warehouse.contract import check_version
+from wrapper.warehouse.error_text import first_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +103,7 @@ def _run(settings: Settings, request: Request, entry: Entry, listener: Listener)
     with open_warehouse(settings) as warehouse:
         request = dataclasses.replace(request, scope=people.resolve(settings, warehouse.connection, request.scope))
         entry.user_ids = request.scope.parameters()["user_ids"]
-        warehouse.lock(request.wait_seconds)
+        warehouse.run_lock.acquire(request.wait_seconds)
         if not request.dry_run:
             check_version(warehouse)
         inputs = unchanged.Inputs(settings, source_vars(warehouse), load(warehouse, listener.line))
@@ -145,7 +147,7 @@ def _hash(
 ) -> None:
     """Hash what was built, and remember the inputs that it was built from, if these are as they were `before`."""
     settings, connection = warehouse.settings, warehouse.connection
-    if not warehouse.holds_lock():
+    if not warehouse.run_lock.is_held():
         raise BuildError("the lock was lost while dbt worked, so another run may have written: run again")
     with connection, connection.cursor() as cursor:
         target_users, attempted = hashes.count_memberships(cursor, settings)
@@ -177,13 +179,13 @@ def _scope_holds_anything(warehouse: Warehouse, scope: Scope) -> bool:
     settings = warehouse.settings
     with warehouse.connection as connection, connection.cursor() as cursor:
         # Hashes too: rows that `wrapper dbt` took away have left theirs behind.
-        tables = [hashes.snapshots_table(settings), hashes.hashes_table(settings)]
-        return holds_anything(cursor, settings, scope, [table for table in tables if exists(cursor, table)])
+        tables = [relations.snapshots(settings), relations.hashes(settings)]
+        return holds_anything(cursor, settings, scope, [table for table in tables if relations.exists(cursor, table)])
 
 
 def _write_files(warehouse: Warehouse, scope: Scope, directory: Path) -> None:
-    table = hashes.snapshots_table(warehouse.settings)
+    table = relations.snapshots(warehouse.settings)
     with warehouse.connection as connection, connection.cursor() as cursor:
-        if not exists(cursor, table):
+        if not relations.exists(cursor, table):
             return
         snapshot_files.write_files(directory, hashes.read_snapshots(connection, table, scope), scope)

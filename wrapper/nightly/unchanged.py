@@ -13,11 +13,10 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 from psycopg2.extras import Json
 
 from wrapper.dbt_project import PROJECT_DIR, SourceTable, source_tables
-from wrapper.nightly.hashes import EMPTY_DIGEST, hashes_table, snapshots_table
-from wrapper.reading.export import bio_inputs_table, highlights_table, memberships_table
+from wrapper.nightly.hashes import EMPTY_DIGEST
 from wrapper.scope import Scope
 from wrapper.settings import Settings
-from wrapper.warehouse.connection import exists
+from wrapper.warehouse import relations
 
 _PACKAGE_DIR = Path(__file__).resolve().parents[1]
 # Every write gives a row another xmin or ctid, so the rows themselves need not be read.
@@ -64,8 +63,8 @@ class Unit(enum.Enum):
     def tables(self, settings: Settings) -> list[sql.Identifier]:
         """Return the published tables whose rows the unit replaces."""
         if self is Unit.HIGHLIGHTS:
-            return [highlights_table(settings)]
-        tables = (snapshots_table, hashes_table, bio_inputs_table, memberships_table)
+            return [relations.highlights(settings)]
+        tables = (relations.snapshots, relations.hashes, relations.bio_inputs, relations.memberships)
         return [table(settings) for table in tables]
 
 
@@ -116,7 +115,7 @@ def _code(folder: Path) -> Iterable[Path]:
 
 
 def _in_place(cursor: Cursor, table: sql.Identifier) -> object:
-    if not exists(cursor, table):
+    if not relations.exists(cursor, table):
         return "missing"
     cursor.execute(_TABLE.format(columns=_COLUMNS), (table.as_string(cursor),))
     kind = cursor.fetchone()
@@ -130,8 +129,8 @@ def remember(cursor: Cursor, settings: Settings, unit: Unit, scope: Scope, input
     """Store what a unit was built from and published as, in the transaction that completes its publishing."""
     if inputs is None:
         return
-    table = _builds_table(settings)
-    if not exists(cursor, table):
+    table = relations.last_builds(settings)
+    if not relations.exists(cursor, table):
         cursor.execute(
             sql.SQL("create table {} (build text primary key, inputs text, published text, counts jsonb)").format(table)
         )
@@ -154,8 +153,10 @@ def remember(cursor: Cursor, settings: Settings, unit: Unit, scope: Scope, input
 
 def recall(cursor: Cursor, settings: Settings, unit: Unit, scope: Scope, inputs: str | None) -> Counts | None:
     """Return what the last build of the unit counted, if a build from these inputs would publish the same again."""
-    table = _builds_table(settings)
-    if not exists(cursor, table) or not all(exists(cursor, published) for published in unit.tables(settings)):
+    table = relations.last_builds(settings)
+    if not relations.exists(cursor, table) or not all(
+        relations.exists(cursor, published) for published in unit.tables(settings)
+    ):
         return None
     cursor.execute(
         sql.SQL("select published, counts from {} where build = %s and inputs = %s").format(table),
@@ -177,10 +178,6 @@ def _published(cursor: Cursor, settings: Settings, unit: Unit, scope: Scope) -> 
 
 def _build(unit: Unit, scope: Scope) -> str:
     return _digest([unit.value, scope.parameters()])
-
-
-def _builds_table(settings: Settings) -> sql.Identifier:
-    return sql.Identifier(settings.intermediate_schema, "last_builds")
 
 
 def _digest(value: object) -> str:

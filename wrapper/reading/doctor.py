@@ -18,14 +18,15 @@ from psycopg2 import sql
 from wrapper.dbt_project import project_vars, source_tables
 from wrapper.errors import ConfigurationError, LockedError, WrapperError
 from wrapper.nightly import in_place
-from wrapper.nightly.hashes import snapshots_table
 from wrapper.nightly.load import ANALYSES_SETTING, DATABASE_SETTING, check_file, has_analyses
 from wrapper.nightly.run_log import RunLog
 from wrapper.nightly.sqlite_source import open_sqlite
 from wrapper.reading.status import read_status
 from wrapper.settings import Settings, read_disagreements, read_origins, read_settings, read_storage_dir
-from wrapper.warehouse.connection import Warehouse, exists, first_line, open_warehouse
+from wrapper.warehouse import relations
+from wrapper.warehouse.connection import Warehouse, open_warehouse
 from wrapper.warehouse.contract import check_version
+from wrapper.warehouse.error_text import first_line
 
 # Beside what WhiteBalloon's files need.
 _LEAST_FREE_BYTES = 2**30
@@ -236,10 +237,10 @@ def _contract(warehouse: Warehouse) -> str:
 def _losses(warehouse: Warehouse) -> str:
     """Look for empty tables alone: what else a run would lose, `wrapper snapshot --all --dry-run` finds out."""
     settings = warehouse.settings
-    table = snapshots_table(settings)
+    table = relations.snapshots(settings)
     published, with_tags = 0, 0
     with warehouse.connection as connection, connection.cursor() as cursor:
-        if exists(cursor, table):
+        if relations.exists(cursor, table):
             cursor.execute(sql.SQL("select count(*), count(*) filter (where top_tags <> '[]') from {}").format(table))
             published, with_tags = cursor.fetchone() or (0, 0)
     is_checked = published >= project_vars()["losses_checked_from"]
@@ -292,7 +293,7 @@ def _clock(warehouse: Warehouse) -> str:
 
 def _lock(warehouse: Warehouse) -> str:
     try:
-        warehouse.lock(0)
+        warehouse.run_lock.acquire(0)
     except LockedError:
         return "a run is on its way"
     return "free"

@@ -12,11 +12,12 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from psycopg2.extras import RealDictCursor
 
 from wrapper.errors import ConfigurationError
-from wrapper.nightly.hashes import SNAPSHOT_COLUMNS, await_hashes, hashes_table, snapshots_table
+from wrapper.nightly.hashes import SNAPSHOT_COLUMNS, await_hashes
 from wrapper.scope import EVERYTHING, Scope, refuse_unknown
 from wrapper.settings import Settings
 from wrapper.snapshot import SignalProfileSnapshot
-from wrapper.warehouse.connection import NOTHING_PUBLISHED, Warehouse, exists
+from wrapper.warehouse import relations
+from wrapper.warehouse.connection import NOTHING_PUBLISHED, Warehouse
 
 _BATCH = 1000
 
@@ -36,26 +37,6 @@ class Freshness:
 
     counts: dict[str, int]
     to_rewrite: list[dict[str, Any]]
-
-
-def bio_inputs_table(settings: Settings) -> sql.Identifier:
-    """Return the table of analyses for the bio generator."""
-    return sql.Identifier(settings.warehouse_schema, "signal_profile_bio_inputs")
-
-
-def freshness_view(settings: Settings) -> sql.Identifier:
-    """Return the view of bios and whether they are fresh."""
-    return sql.Identifier(settings.warehouse_schema, "signal_profile_highlight_freshness")
-
-
-def memberships_table(settings: Settings) -> sql.Identifier:
-    """Return the table of published memberships."""
-    return sql.Identifier(settings.warehouse_schema, "signal_profile_memberships")
-
-
-def highlights_table(settings: Settings) -> sql.Identifier:
-    """Return the table of published highlights."""
-    return sql.Identifier(settings.warehouse_schema, "signal_profile_highlights")
 
 
 def export(warehouse: Warehouse, selection: Selection) -> Iterator[str]:
@@ -82,10 +63,10 @@ def export(warehouse: Warehouse, selection: Selection) -> Iterator[str]:
         """
     ).format(
         columns=sql.SQL(", ").join(map(sql.Identifier, SNAPSHOT_COLUMNS)),
-        snapshots=snapshots_table(settings),
-        inputs=bio_inputs_table(settings),
-        hashes=hashes_table(settings),
-        freshness=freshness_view(settings),
+        snapshots=relations.snapshots(settings),
+        inputs=relations.bio_inputs(settings),
+        hashes=relations.hashes(settings),
+        freshness=relations.freshness(settings),
         scope=selection.scope.predicate,
     )
     parameters = {
@@ -112,7 +93,7 @@ def read_freshness(warehouse: Warehouse) -> Freshness:
 
     Raises ConfigurationError where nothing is published yet.
     """
-    view = freshness_view(warehouse.settings)
+    view = relations.freshness(warehouse.settings)
     with reading(warehouse) as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
         cursor.execute(sql.SQL("select reason, count(*) as n from {} group by reason order by reason").format(view))
         counts = {row["reason"]: row["n"] for row in cursor}
@@ -129,7 +110,7 @@ def count_stale_highlights(connection: Connection, settings: Settings) -> int:
     with connection, connection.cursor() as cursor:
         cursor.execute(
             sql.SQL("select count(*) from {} as f inner join {} as h using (user_id) where not f.is_fresh").format(
-                freshness_view(settings), highlights_table(settings)
+                relations.freshness(settings), relations.highlights(settings)
             )
         )
         row = cursor.fetchone()
@@ -148,10 +129,10 @@ def reading(warehouse: Warehouse, scope: Scope = EVERYTHING, user_argument: str 
         connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
         with connection.cursor() as cursor:
             # The view is what a build makes last.
-            if not exists(cursor, freshness_view(settings)):
+            if not relations.exists(cursor, relations.freshness(settings)):
                 raise ConfigurationError(NOTHING_PUBLISHED)
             # A release without the table of memberships may have published last.
-            published = (snapshots_table(settings), memberships_table(settings))
-            known = [table for table in published if exists(cursor, table)]
+            published = (relations.snapshots(settings), relations.memberships(settings))
+            known = [table for table in published if relations.exists(cursor, table)]
             refuse_unknown(cursor, scope, known, user_argument)
         yield connection

@@ -13,12 +13,13 @@ from psycopg2 import sql
 from psycopg2.extras import RealDictCursor
 
 from wrapper.errors import ConfigurationError
-from wrapper.nightly.hashes import read_last_run, snapshots_table
+from wrapper.nightly.hashes import read_last_run
 from wrapper.nightly.snapshot_files import replace_file
-from wrapper.reading.export import freshness_view, reading
+from wrapper.reading.export import reading
 from wrapper.reading.status import OVERDUE_AFTER
 from wrapper.scope import Scope
 from wrapper.settings import Settings
+from wrapper.warehouse import relations
 from wrapper.warehouse.connection import Warehouse
 
 # How many rows a table of the page has at most.
@@ -198,8 +199,8 @@ def _names(settings: Settings, scope: Scope) -> dict[str, sql.Composable]:
     views = {name: f"signal_profile_{name}" for name in ("links", "tags", "reactions", "attachments")}
     return {
         **{name: sql.Identifier(settings.warehouse_schema, view) for name, view in views.items()},
-        "snapshots": snapshots_table(settings),
-        "freshness": freshness_view(settings),
+        "snapshots": relations.snapshots(settings),
+        "freshness": relations.freshness(settings),
         "scope": scope.predicate,
         "limit": sql.Literal(LIMIT),
     }

@@ -9,10 +9,11 @@ from psycopg2 import sql
 from psycopg2.extras import RealDictCursor
 
 from wrapper.errors import ConfigurationError
-from wrapper.nightly.hashes import SNAPSHOT_COLUMNS, hashes_table, snapshots_table
-from wrapper.reading.export import freshness_view, reading
+from wrapper.nightly.hashes import SNAPSHOT_COLUMNS
+from wrapper.reading.export import reading
 from wrapper.scope import Scope
 from wrapper.snapshot import SignalProfileSnapshot
+from wrapper.warehouse import relations
 from wrapper.warehouse.connection import Warehouse
 
 
@@ -71,9 +72,9 @@ def read_cards(warehouse: Warehouse, scope: Scope, names: Mapping[int, str]) -> 
     ).format(
         columns=sql.SQL(", ").join(sql.Identifier("s", column) for column in SNAPSHOT_COLUMNS),
         links=sql.Identifier(settings.warehouse_schema, "signal_profile_links"),
-        snapshots=snapshots_table(settings),
-        hashes=hashes_table(settings),
-        freshness=freshness_view(settings),
+        snapshots=relations.snapshots(settings),
+        hashes=relations.hashes(settings),
+        freshness=relations.freshness(settings),
     )
     with (
         reading(warehouse, scope, "USER") as connection,

@@ -6,8 +6,8 @@ from psycopg2 import sql
 
 from wrapper.dbt_project import project_vars
 from wrapper.errors import ConfigurationError
-from wrapper.nightly.hashes import contract_table, hashes_table, snapshots_table
-from wrapper.warehouse.connection import Warehouse, exists
+from wrapper.warehouse import relations
+from wrapper.warehouse.connection import Warehouse
 
 # Whatever depends on what we published, by way of any number of views, and is not ours.
 _OTHERS = """
@@ -66,7 +66,7 @@ def plan_upgrade(warehouse: Warehouse) -> Upgrade | None:
             """,
             (
                 sql.Identifier(warehouse.settings.warehouse_schema).as_string(cursor),
-                hashes_table(warehouse.settings).as_string(cursor),
+                relations.hashes(warehouse.settings).as_string(cursor),
             ),
         )
         published = cursor.fetchall()
@@ -93,14 +93,14 @@ def _own_version() -> int:
 
 def _published_version(warehouse: Warehouse) -> int | None:
     # As the macro published_contract_version() reads it for plain dbt.
-    contract, snapshots = contract_table(warehouse.settings), snapshots_table(warehouse.settings)
+    contract, snapshots = relations.contract(warehouse.settings), relations.snapshots(warehouse.settings)
     with warehouse.connection as connection, connection.cursor() as cursor:
-        if exists(cursor, contract):
+        if relations.exists(cursor, contract):
             cursor.execute(sql.SQL("select max(contract_version) from {}").format(contract))
             row = cursor.fetchone()
             if row and row[0] is not None:
                 return int(row[0])
-        if not exists(cursor, snapshots):
+        if not relations.exists(cursor, snapshots):
             return None
         cursor.execute(
             "select substring(obj_description(to_regclass(%s), 'pg_class') from 'Contract version ([0-9]+)[.]$')",

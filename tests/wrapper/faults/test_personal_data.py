@@ -10,7 +10,7 @@ import pytest
 
 from tests.wrapper.conftest import Result, Wrapper, query
 from tests.wrapper.whiteballoon import WhiteBalloon
-from wrapper.warehouse.connection import first_line
+from wrapper.warehouse.error_text import first_line
 
 # In everything that is somebody's.
 MARK = "Zyxwv"
