@@ -198,7 +198,7 @@ def dbt(arguments: tuple[str, ...]) -> None:
 def export(users: tuple[int | str, ...], slugs: tuple[str, ...], changed_since: Any, stale: bool) -> None:
     """Print the published snapshots with their hashes and analyses, as JSON lines."""
     from wrapper.nightly import people
-    from wrapper.reading import export
+    from wrapper.reading.export import Selection, export_lines
     from wrapper.settings import read_settings
     from wrapper.warehouse.connection import open_published
 
@@ -207,7 +207,7 @@ def export(users: tuple[int | str, ...], slugs: tuple[str, ...], changed_since: 
         if stale:
             _refresh_highlights(warehouse, must=True)
         scope = people.resolve(warehouse.settings, warehouse.connection, scope)
-        for line in export.export(warehouse, export.Selection(scope, changed_since, stale)):
+        for line in export_lines(warehouse, Selection(scope, changed_since, stale)):
             click.echo(line)
 
 
@@ -215,13 +215,13 @@ def export(users: tuple[int | str, ...], slugs: tuple[str, ...], changed_since: 
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object: counts, and to_rewrite.")
 def freshness(as_json: bool) -> None:
     """Count the bios by what keeps them fresh or not, and list those to write anew."""
-    from wrapper.reading import export
+    from wrapper.reading.freshness import read_freshness
     from wrapper.settings import read_settings
     from wrapper.warehouse.connection import open_published
 
     with open_published(read_settings()) as warehouse:
         _refresh_highlights(warehouse, must=True)
-        found = export.read_freshness(warehouse)
+        found = read_freshness(warehouse)
     if as_json:
         click.echo(json.dumps({"counts": found.counts, "to_rewrite": found.to_rewrite}))
         return
@@ -240,7 +240,7 @@ def members(slugs: tuple[str, ...]) -> None:
 
     They are read from WhiteBalloon, so new members are listed before any run has seen them.
     """
-    from wrapper.nightly import people
+    from wrapper.reading.members import read_members
     from wrapper.reading.terminal import console, safe, table
     from wrapper.settings import read_settings
     from wrapper.warehouse.connection import open_warehouse
@@ -250,7 +250,7 @@ def members(slugs: tuple[str, ...]) -> None:
         connection = None
         if settings.sqlite_path is None:
             connection = stack.enter_context(open_warehouse(settings, to_write=False)).connection
-        found = people.read_members(settings, connection, _scope((), slugs).group_slugs or ())
+        found = read_members(settings, connection, _scope((), slugs).group_slugs or ())
     rows = [
         (
             str(member.user_id),
@@ -287,9 +287,8 @@ def show(user: int | str, slugs: tuple[str, ...], names: bool, as_json: bool) ->
         click.echo(json.dumps([card.to_dict() for card in cards]))
         return
     from wrapper.reading.terminal import console
-    from wrapper.reading.views import print_cards
 
-    print_cards(console(), cards)
+    shown.print_cards(console(), cards)
 
 
 @cli.command()
@@ -331,7 +330,7 @@ def status(slugs: tuple[str, ...], last: int, as_json: bool) -> None:
     from datetime import UTC, datetime
 
     from wrapper.nightly.run_log import NAME
-    from wrapper.reading.status import read_status
+    from wrapper.reading.status import print_status, read_status
     from wrapper.settings import read_storage_dir
 
     storage_dir = read_storage_dir()
@@ -340,7 +339,6 @@ def status(slugs: tuple[str, ...], last: int, as_json: bool) -> None:
         click.echo(json.dumps(found.to_dict()))
     else:
         from wrapper.reading.terminal import console
-        from wrapper.reading.views import print_status
 
         print_status(console(), found, storage_dir / NAME)
     if found.overdue:

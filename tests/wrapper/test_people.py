@@ -10,7 +10,8 @@ import pytest
 from tests.wrapper.conftest import Wrapper, query
 from tests.wrapper.whiteballoon import WhiteBalloon
 from wrapper.errors import ConfigurationError
-from wrapper.nightly.people import Member, read_members, read_names
+from wrapper.nightly.people import read_names
+from wrapper.reading.members import Member, read_members
 from wrapper.settings import read_settings
 
 NAME = "Zyxwv"

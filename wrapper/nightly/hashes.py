@@ -1,25 +1,24 @@
-"""The published snapshots: read as a stream, and their hashes kept beside them."""
+"""The hashes of the published snapshots, stored beside them."""
 
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from collections.abc import Callable
 
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
-from psycopg2.extras import Json, RealDictCursor, execute_values
+from psycopg2.extras import execute_values
 
 from wrapper.scope import Scope
 from wrapper.settings import Settings
-from wrapper.snapshot import SignalProfileSnapshot
 from wrapper.warehouse import relations
+from wrapper.warehouse.runs import record_run
+from wrapper.warehouse.snapshots import read_snapshots
 
 _BATCH = 1000
 # The digest of no hashes at all.
 EMPTY_DIGEST = hashlib.sha256().hexdigest()
-SNAPSHOT_COLUMNS = [field.name for field in dataclasses.fields(SignalProfileSnapshot)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,14 +31,6 @@ class Outcome:
     snapshots_digest: str
 
 
-@dataclasses.dataclass(frozen=True)
-class LastRun:
-    """When a run ended, with its offset, and how long that is ago, both by the warehouse's clock."""
-
-    finished_at: datetime
-    age: timedelta
-
-
 def count_memberships(cursor: Cursor, settings: Settings) -> tuple[int, int]:
     """Return how many members and how many memberships the last build had in its scope."""
     cursor.execute(
@@ -49,20 +40,6 @@ def count_memberships(cursor: Cursor, settings: Settings) -> tuple[int, int]:
     )
     row = cursor.fetchone() or (0, 0)
     return row[0], row[1]
-
-
-def read_snapshots(connection: Connection, table: sql.Identifier, scope: Scope) -> Iterator[SignalProfileSnapshot]:
-    """Yield the table's snapshots in the scope, by user and group, through a server-side cursor."""
-    with connection.cursor(name="snapshots", cursor_factory=RealDictCursor) as cursor:
-        cursor.itersize = _BATCH
-        cursor.execute(
-            sql.SQL('select {} from {} where {} order by user_id, group_slug collate "C"').format(
-                sql.SQL(", ").join(map(sql.Identifier, SNAPSHOT_COLUMNS)), table, scope.predicate
-            ),
-            scope.parameters(),
-        )
-        for row in cursor:
-            yield SignalProfileSnapshot.from_dict(row)
 
 
 def store_hashes(
@@ -123,62 +100,6 @@ def store_hashes(
         if not dry_run:
             complete(cursor, outcome)
         return outcome
-
-
-def record_run(cursor: Cursor, settings: Settings, scope: Scope, run_id: str) -> None:
-    """Record that a run has just brought the scope up to date, in place of the last one over the same scope."""
-    parameters: dict[str, object] = {
-        name: None if values is None else Json(sorted(set(values))) for name, values in scope.parameters().items()
-    }
-    runs = relations.runs(settings)
-    cursor.execute(
-        sql.SQL(
-            """
-            delete from {}
-            where user_ids is not distinct from %(user_ids)s::jsonb
-                and group_slugs is not distinct from %(group_slugs)s::jsonb
-            """
-        ).format(runs),
-        parameters,
-    )
-    cursor.execute(
-        sql.SQL(
-            """
-            insert into {} (run_id, finished_at, user_ids, group_slugs)
-            values (%(run_id)s, clock_timestamp(), %(user_ids)s, %(group_slugs)s)
-            """
-        ).format(runs),
-        {**parameters, "run_id": run_id},
-    )
-
-
-def read_last_run(connection: Connection, settings: Settings, scope: Scope) -> LastRun | None:
-    """Return the last run over all members of the scope's groups: of several groups, the one whose run is oldest.
-
-    None where no run is recorded for one of them.
-    """
-    runs = relations.runs(settings)
-    with connection.cursor() as cursor:
-        # A release that had no such table may have published last.
-        if not relations.exists(cursor, runs):
-            return None
-        cursor.execute(
-            sql.SQL(
-                """
-                select min(latest), now() - min(latest)
-                from unnest(coalesce(%(group_slugs)s::text[], array[null])) as wanted (group_slug)
-                cross join lateral (
-                    select max(finished_at) as latest
-                    from {}
-                    where user_ids is null and (group_slugs is null or group_slugs ? wanted.group_slug)
-                ) as runs
-                having count(*) = count(latest)
-                """
-            ).format(runs),
-            scope.parameters(),
-        )
-        row = cursor.fetchone()
-        return None if row is None else LastRun(*row)
 
 
 def await_hashes(connection: Connection, settings: Settings) -> None:

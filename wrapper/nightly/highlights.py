@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 
 from wrapper.errors import ConfigurationError
@@ -10,6 +12,7 @@ from wrapper.nightly.in_place import source_vars
 from wrapper.nightly.load import load_highlights
 from wrapper.nightly.unchanged import Inputs, Unit
 from wrapper.scope import Scope
+from wrapper.settings import Settings
 from wrapper.warehouse import relations
 from wrapper.warehouse.connection import NOTHING_PUBLISHED, Warehouse
 from wrapper.warehouse.contract import check_version
@@ -56,3 +59,15 @@ def remember(cursor: Cursor, inputs: Inputs, before: str | None) -> None:
     """Store that these highlights are published, if they are as they were `before` they were."""
     if before == inputs.digest(cursor, Unit.HIGHLIGHTS):
         unchanged.remember(cursor, inputs.settings, Unit.HIGHLIGHTS, Scope(), before, unchanged.Counts())
+
+
+def count_stale_highlights(connection: Connection, settings: Settings) -> int:
+    """Return how many of WhiteBalloon's bios are to be rewritten; members without one are not among them."""
+    with connection, connection.cursor() as cursor:
+        cursor.execute(
+            sql.SQL("select count(*) from {} as f inner join {} as h using (user_id) where not f.is_fresh").format(
+                relations.freshness(settings), relations.highlights(settings)
+            )
+        )
+        row = cursor.fetchone()
+        return int(row[0]) if row else 0

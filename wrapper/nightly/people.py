@@ -1,7 +1,6 @@
-"""Who WhiteBalloon's users and members are: read from its own tables when asked, and stored nowhere."""
+"""Who WhiteBalloon's users are and what they are members of: read from its own tables when asked, and never stored."""
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +8,12 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from wrapper.dbt_project import project_vars
-from wrapper.errors import ConfigurationError, UnknownNameError, UnknownScopeError
+from wrapper.errors import ConfigurationError, UnknownNameError
 from wrapper.nightly.sqlite_source import open_sqlite
 from wrapper.scope import Scope
 from wrapper.settings import Settings
 from wrapper.warehouse.error_text import first_line
-
-
-@dataclasses.dataclass(frozen=True)
-class Member:
-    """A user in at least one imported group; the name is None if WhiteBalloon has no such user any more."""
-
-    user_id: int
-    name: str | None
-    group_slugs: list[str]
+from wrapper.warehouse.known import memberships_query
 
 
 def read_names(settings: Settings, connection: Connection | None) -> dict[int, str]:
@@ -35,26 +25,12 @@ def read_names(settings: Settings, connection: Connection | None) -> dict[int, s
     return dict(_rows(settings, connection, "users", "select id, username from {}"))
 
 
-def read_members(settings: Settings, connection: Connection | None, group_slugs: Sequence[str]) -> list[Member]:
-    """Return the members of these groups, or of all if none is given, by id, each with all of the groups.
+def read_memberships(settings: Settings, connection: Connection | None) -> list[tuple[int, str]]:
+    """Return the user id and the group's slug of each membership, oldest first.
 
-    `connection` is as for read_names(). Raises UnknownScopeError that names each group without members, and
-    ConfigurationError where WhiteBalloon cannot be read.
+    `connection` is as for read_names(). Raises ConfigurationError where WhiteBalloon cannot be read.
     """
-    names = read_names(settings, connection)
-    prefix = project_vars()["membership_key_prefix"]
-    groups: dict[int, dict[str, None]] = {}
-    for user_id, key in _rows(settings, connection, "user_attributes", "select user_id, key from {} order by id"):
-        if key.startswith(prefix) and key != prefix:
-            groups.setdefault(user_id, {})[key.removeprefix(prefix)] = None
-    known = {slug for slugs in groups.values() for slug in slugs}
-    if unknown := [repr(slug) for slug in group_slugs if slug not in known]:
-        raise UnknownScopeError(f"--group-slug {', '.join(unknown)} has no members")
-    return [
-        Member(user_id, names.get(user_id), list(slugs))
-        for user_id, slugs in sorted(groups.items())
-        if not group_slugs or not slugs.keys().isdisjoint(group_slugs)
-    ]
+    return _rows(settings, connection, "user_attributes", f"{memberships_query()} order by id")
 
 
 def resolve(settings: Settings, connection: Connection | None, scope: Scope, user_argument: str = "--user") -> Scope:

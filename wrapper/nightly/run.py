@@ -15,17 +15,20 @@ from wrapper import interrupts
 from wrapper.errors import BuildError, WrapperError
 from wrapper.nightly import dbt_client, hashes, highlights, metrics, people, snapshot_files, unchanged
 from wrapper.nightly.after_publishing import telling
+from wrapper.nightly.highlights import count_stale_highlights
 from wrapper.nightly.in_place import source_vars
 from wrapper.nightly.load import load
 from wrapper.nightly.run_log import Entry, RunLog
 from wrapper.nightly.unchanged import Unit
-from wrapper.reading.export import count_stale_highlights
-from wrapper.scope import Scope, holds_anything
+from wrapper.scope import Scope
 from wrapper.settings import Settings, read_disagreements, read_settings, read_storage_dir
 from wrapper.warehouse import relations
 from wrapper.warehouse.connection import Warehouse, open_warehouse
 from wrapper.warehouse.contract import check_version
 from wrapper.warehouse.error_text import first_line
+from wrapper.warehouse.known import holds_anything
+from wrapper.warehouse.runs import record_run
+from wrapper.warehouse.snapshots import read_snapshots
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +137,7 @@ def _run(settings: Settings, request: Request, entry: Entry, listener: Listener)
                 _fill_in(entry, counts)
                 if holds_anything:
                     with warehouse.connection as connection, connection.cursor() as cursor:
-                        hashes.record_run(cursor, settings, request.scope, entry.run_id)
+                        record_run(cursor, settings, request.scope, entry.run_id)
             if holds_anything and not request.dry_run:
                 stale_highlights = count_stale_highlights(warehouse.connection, settings)
             if request.output_dir is not None and not request.dry_run:
@@ -188,4 +191,4 @@ def _write_files(warehouse: Warehouse, scope: Scope, directory: Path) -> None:
     with warehouse.connection as connection, connection.cursor() as cursor:
         if not relations.exists(cursor, table):
             return
-        snapshot_files.write_files(directory, hashes.read_snapshots(connection, table, scope), scope)
+        snapshot_files.write_files(directory, read_snapshots(connection, table, scope), scope)

@@ -19,6 +19,7 @@ from wrapper.dbt_project import project_vars, source_tables
 from wrapper.errors import ConfigurationError, LockedError, WrapperError
 from wrapper.nightly import in_place
 from wrapper.nightly.load import ANALYSES_SETTING, DATABASE_SETTING, check_file, has_analyses
+from wrapper.nightly.people import read_memberships
 from wrapper.nightly.run_log import RunLog
 from wrapper.nightly.sqlite_source import open_sqlite
 from wrapper.reading.status import read_status
@@ -255,23 +256,19 @@ def _losses(warehouse: Warehouse) -> str:
 
 def _empty_source(warehouse: Warehouse, with_analyses: bool) -> str | None:
     """Return what WhiteBalloon has none of."""
-    settings, prefix = warehouse.settings, project_vars()["membership_key_prefix"]
+    settings = warehouse.settings
+    if not read_memberships(settings, warehouse.connection):
+        return "no memberships"
     if settings.sqlite_path is None:
         with warehouse.connection as connection, connection.cursor() as cursor:
-            cursor.execute(
-                sql.SQL("select exists (select from {} where starts_with(key, %s)), exists (select from {})").format(
-                    sql.Identifier(settings.wb_schema, "user_attributes"),
-                    sql.Identifier(settings.wb_schema, "request_comments"),
-                ),
-                (prefix,),
-            )
-            has_memberships, has_comments = cursor.fetchone() or (False, False)
+            comments = relations.source(settings, "request_comments")
+            cursor.execute(sql.SQL("select exists (select from {})").format(comments))
+            has_comments = cursor.fetchone() == (True,)
     else:
         with open_sqlite(DATABASE_SETTING, settings.sqlite_path) as source:
-            has_memberships = source.has_rows("user_attributes", "substr(key, 1, ?) = ?", len(prefix), prefix)
             has_comments = source.has_rows("request_comments")
-    if not (has_memberships and has_comments):
-        return "no comments" if has_memberships else "no memberships"
+    if not has_comments:
+        return "no comments"
     if with_analyses:
         if not has_analyses(settings):
             return "no analyses"

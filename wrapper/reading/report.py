@@ -13,14 +13,14 @@ from psycopg2 import sql
 from psycopg2.extras import RealDictCursor
 
 from wrapper.errors import ConfigurationError
-from wrapper.nightly.hashes import read_last_run
 from wrapper.nightly.snapshot_files import replace_file
-from wrapper.reading.export import reading
+from wrapper.reading.published import reading
 from wrapper.reading.status import OVERDUE_AFTER
 from wrapper.scope import Scope
 from wrapper.settings import Settings
 from wrapper.warehouse import relations
 from wrapper.warehouse.connection import Warehouse
+from wrapper.warehouse.runs import read_last_run
 
 # How many rows a table of the page has at most.
 LIMIT = 20

@@ -7,14 +7,18 @@ from typing import Any
 
 from psycopg2 import sql
 from psycopg2.extras import RealDictCursor
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.text import Text
 
 from wrapper.errors import ConfigurationError
-from wrapper.nightly.hashes import SNAPSHOT_COLUMNS
-from wrapper.reading.export import reading
+from wrapper.reading.published import reading
+from wrapper.reading.terminal import bars, grid, safe
 from wrapper.scope import Scope
 from wrapper.snapshot import SignalProfileSnapshot
 from wrapper.warehouse import relations
 from wrapper.warehouse.connection import Warehouse
+from wrapper.warehouse.snapshots import SNAPSHOT_COLUMNS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,3 +108,39 @@ def read_cards(warehouse: Warehouse, scope: Scope, names: Mapping[int, str]) -> 
         )
         for row in shown
     ]
+
+
+def print_cards(console: Console, cards: list[Card]) -> None:
+    """Print a card for each snapshot: in a panel on a terminal, under its title in a pipe."""
+    for card in cards:
+        snapshot = card.snapshot
+        name = Text() if card.user_name is None else Text.assemble(" (@", safe(card.user_name), ")")
+        title = Text.assemble("user ", str(snapshot.user_id), name, " in ", safe(snapshot.group_slug), style="bold")
+        facts = [
+            ("messages", str(snapshot.message_count)),
+            ("seen", f"{snapshot.first_seen_at:%Y-%m-%d %H:%M} to {snapshot.last_seen_at:%Y-%m-%d %H:%M} UTC"),
+            ("requests", ", ".join(map(str, snapshot.request_ids))),
+            ("bio", card.bio or "of another group"),
+            ("hash", card.snapshot_hash or "not stored yet: the next run does it"),
+            ("changed", "" if card.changed_at is None else f"{card.changed_at:%Y-%m-%d %H:%M %Z}"),
+        ]
+        parts: list[RenderableType] = [grid(*facts)]
+        for heading, counts in (
+            ("Tags", {tag.label: tag.count for tag in snapshot.top_tags}),
+            ("Links by domain", card.domains),
+            ("Reactions", _descending(snapshot.reaction_counts)),
+            ("Attachments", _descending(snapshot.attachment_counts)),
+        ):
+            if counts:
+                parts += [Text(f"\n{heading}", style="bold"), bars(counts)]
+        if snapshot.top_links:
+            rows = [(Text(str(link.count), justify="right"), safe(link.url)) for link in snapshot.top_links]
+            parts += [Text("\nLinks", style="bold"), grid(*rows)]
+        if console.is_terminal:
+            console.print(Panel(Group(*parts), title=title, title_align="left", expand=False))
+        else:
+            console.print(title, *parts, "", sep="\n")
+
+
+def _descending(counts: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))

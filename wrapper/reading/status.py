@@ -9,11 +9,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.text import Text
+
 from wrapper.errors import ConfigurationError
 from wrapper.nightly.run_log import NAME, Entry
+from wrapper.reading.terminal import safe, table
 
 # A night and a half: one run that was missed is noticed, one that took long is not.
 OVERDUE_AFTER = timedelta(hours=36)
+_STYLES = {"success": "green", "failed": "red", "locked": "yellow", "interrupted": "yellow"}
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 # isinstance() does not know list[str], and JSON makes no difference between 1 and 1.0.
 _KINDS = {
@@ -125,3 +130,40 @@ def _parse(line: str) -> Entry | None:
 def _moment(entry: Entry) -> datetime:
     moment = datetime.fromisoformat(entry.timestamp)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def print_status(console: Console, status: Status, log: Path) -> None:
+    """Print the runs as a table, the last failure's reason, and a warning if the last success is too long ago.
+
+    The warning names the log, since another working directory may have another one.
+    """
+    rows = [
+        (
+            run.timestamp[:16].replace("T", " "),
+            Text.assemble(safe(run.status), " (dry)" if run.dry_run else "", style=_STYLES.get(run.status, "")),
+            "all" if run.user_ids is None else ", ".join(map(str, run.user_ids)),
+            "all" if run.group_slugs is None else Text(", ").join(map(safe, run.group_slugs)),
+            _number(run.generated),
+            _number(run.changed),
+            _number(run.removed),
+            "" if run.duration_seconds is None else f"{run.duration_seconds:.1f}",
+        )
+        for run in status.runs
+    ]
+    numbers = ("snapshots", "changed", "removed", "seconds")
+    console.print(table(("UTC", "status", "members", "groups", *numbers), rows, right=numbers))
+    if status.last_failure is not None:
+        failure = status.last_failure
+        console.print(Text.assemble(f"last failure, {failure.timestamp[:16]}: ", safe(failure.error or "no reason")))
+    if status.overdue:
+        hours = int(OVERDUE_AFTER.total_seconds() // 3600)
+        groups = Text(" or ").join(map(safe, status.overdue_groups))
+        covered = Text.assemble("group ", groups) if groups else Text("all members")
+        last = f"none in {log}" if status.last_success is None else f"last at {status.last_success.timestamp[:16]} UTC"
+        warning = Text.assemble("warning: no run of ", covered, f" has published for {hours} hours ({last})")
+        warning.stylize("bold yellow")
+        console.print(warning)
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else str(value)
