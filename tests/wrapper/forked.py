@@ -1,4 +1,4 @@
-"""The wrapper in a process forked from one that has imported dbt, since that import is half of a small run."""
+"""The wrapper in a process forked from one that has used dbt before, since dbt's start is most of a small run."""
 
 import multiprocessing
 import os
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["dbt.cli.main", "dbt.adapters.postgres"])
+_CONTEXT.set_forkserver_preload(["tests.wrapper.warm"])
 
 
 def run(arguments: Sequence[str], cwd: Path, environ: Mapping[str, str], timeout: float, output: Path) -> int:
