@@ -45,10 +45,11 @@ snapshot: setup $(EXAMPLE)/app.db ## snapshot the example WhiteBalloon database 
 
 test: lint audit unit dbt-build ## all of these four, as CI does
 
-lint: setup ## ruff, mypy and sqlfluff
+lint: setup ## ruff, mypy, import-linter and sqlfluff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/sqlfluff lint --processes 2 models macros analyses tests
 
 audit: setup ## look the locked packages up among the known vulnerabilities

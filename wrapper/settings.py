@@ -3,14 +3,13 @@
 import dataclasses
 import os
 import re
+import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
 
 from dotenv.parser import parse_stream
 from psycopg2 import ProgrammingError
-from psycopg2.extensions import make_dsn
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from psycopg2.extensions import parse_dsn
 
 from wrapper.errors import ConfigurationError
 
@@ -81,18 +80,16 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     Raises ConfigurationError where a value cannot be used, naming the setting and never printing a URL.
     """
     values = _values(environ)
-    database = _url("DATABASE_URL", values.get("DATABASE_URL", "sqlite:///data/app.db"))
+    url = values.get("DATABASE_URL", "sqlite:///data/app.db")
     sqlite_path = None
     parameters = None
-    if database.get_backend_name() == "sqlite":
-        if not database.database or database.database == ":memory:":
-            raise ConfigurationError("DATABASE_URL names no file: write it as sqlite:///path/to/app.db")
-        sqlite_path = Path(database.database)
+    if _driver("DATABASE_URL", url) == "sqlite":
+        sqlite_path = _sqlite_path(url)
     else:
-        parameters = _libpq_parameters("DATABASE_URL", database)
+        parameters = _libpq_parameters("DATABASE_URL", url)
     warehouse = parameters
     if "WAREHOUSE_URL" in values:
-        warehouse = _libpq_parameters("WAREHOUSE_URL", _url("WAREHOUSE_URL", values["WAREHOUSE_URL"]))
+        warehouse = _libpq_parameters("WAREHOUSE_URL", values["WAREHOUSE_URL"])
     if unsupported := _NO_WAY_TO_DBT & (warehouse or {}).keys():
         raise ConfigurationError(
             f"WAREHOUSE_URL (or else DATABASE_URL): {min(unsupported)!r} cannot be passed on to dbt, "
@@ -179,35 +176,46 @@ def _env_file() -> dict[str, str | None]:
     return from_file
 
 
-def _url(name: str, value: str) -> URL:
-    try:
-        url = make_url(value)
-    except (ArgumentError, ValueError) as error:
+def _driver(name: str, url: str) -> str:
+    """Return what a URL begins with, without a Python driver's name, as in postgresql+psycopg://."""
+    scheme, separator, _ = url.partition("://")
+    if not separator:
         raise ConfigurationError(
-            f"{name} is no database URL: use sqlite:///path or postgresql://user:password@host/database"
-        ) from error
-    if url.get_backend_name() == "postgresql" and value.count("@") > 1:
+            f"{name} is not a database URL: use sqlite:///path or postgresql://user:password@host/database"
+        )
+    return scheme.partition("+")[0]
+
+
+def _sqlite_path(url: str) -> Path:
+    path = urllib.parse.unquote(url.partition("://")[2].partition("?")[0])
+    if not path.startswith("/") or path in {"/", "/:memory:"}:
+        raise ConfigurationError("DATABASE_URL names no file: write it as sqlite:///path/to/app.db")
+    return Path(path.removeprefix("/"))
+
+
+def _libpq_parameters(name: str, url: str) -> dict[str, str]:
+    if (driver := _driver(name, url)) != "postgresql":
+        these = "sqlite:/// and postgresql://" if name == "DATABASE_URL" else "postgresql://"
+        raise ConfigurationError(f"{name} begins with {driver!r}: only {these} will do here")
+    location = url.partition("://")[2]
+    if location.count("@") > 1:
         # What stands before the second @ is a part of the password, and libpq's message would print it.
         raise ConfigurationError(f"{name}: write @ : / ? and # in the user or the password as %40 %3A %2F %3F and %23")
-    return url
-
-
-def _libpq_parameters(name: str, url: URL) -> dict[str, str]:
-    if url.get_backend_name() != "postgresql":
-        these = "sqlite:/// and postgresql://" if name == "DATABASE_URL" else "postgresql://"
-        raise ConfigurationError(f"{name} begins with {url.drivername!r}: only {these} will do here")
-    parameters = {}
-    connect_args = url.translate_connect_args(username="user", database="dbname")
-    for key, value in {**connect_args, **url.query}.items():
-        if isinstance(value, tuple):
-            raise ConfigurationError(f"{name} gives {key!r} more than once: give it once")
-        parameters[key] = str(value)
-    if any("\0" in value for value in parameters.values()):
-        raise ConfigurationError(f"{name} holds a %00, which nothing in it can be")
+    keys = [key for key, _ in urllib.parse.parse_qsl(location.partition("?")[2], keep_blank_values=True)]
+    if repeated := [key for key in keys if keys.count(key) > 1]:
+        raise ConfigurationError(f"{name} gives {repeated[0]!r} more than once: give it once")
     try:
-        make_dsn(**parameters)
+        parameters: dict[str, str] = parse_dsn(f"postgresql://{location}")
     except ProgrammingError as error:
-        raise ConfigurationError(f"{name}: {str(error).strip()}") from error
-    except ValueError as error:
-        raise ConfigurationError(f"{name} is no valid UTF-8") from error
+        reason, _, quoted = str(error).strip().removeprefix("invalid dsn: ").partition('"')
+        # What libpq quotes may be a part of the password, unless it is the name of a parameter.
+        shown = f" {quoted[:-1]!r}" if quoted[:-1] in keys else ""
+        raise ConfigurationError(f"{name}: {reason.strip(' :')}{shown}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{name} is not valid UTF-8") from error
+    # Several hosts without ports come with a comma.
+    if parameters.get("port", "").strip(",") == "":
+        parameters.pop("port", None)
+    elif not parameters["port"].isdigit():
+        raise ConfigurationError(f"{name}: the port must be a number")
     return parameters

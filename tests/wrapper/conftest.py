@@ -135,11 +135,11 @@ class Wrapper:
         )
 
     def __call__(self, *arguments: str, **environ: str) -> Result:
-        """Run it to its end, a command that needs dbt in a process that has imported it already."""
+        """Run it to its end, in a process that has imported everything already."""
         # What Python itself reads at its start, and coverage, need a start.
         given = {*self.environ, *environ}
         fresh = any(name.startswith(("PYTHON", "LANG", "LC_")) for name in given) or "COVERAGE_RUN" in os.environ
-        if arguments[0] in {"snapshot", "dbt"} and not fresh:
+        if not fresh:
             with tempfile.TemporaryDirectory() as output:
                 code = forked.run(arguments, self.cwd, self._environment(environ), _PATIENCE_SECONDS, Path(output))
                 return Result(code, *((Path(output) / name).read_text() for name in ("stdout", "stderr")))

@@ -256,6 +256,6 @@ def test_root_of_a_system_with_no_other_users(alone: Wrapper) -> None:
 
 
 def test_help_answers_without_dbt_or_a_database_driver() -> None:
-    script = "import sys, wrapper.cli; print(sorted({'dbt', 'psycopg2', 'sqlalchemy', 'yaml'} & set(sys.modules)))"
+    script = "import sys, wrapper.cli; print(sorted({'dbt', 'psycopg2', 'rich', 'yaml'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import gc
 import hashlib
 import itertools
 import os
@@ -134,6 +135,7 @@ def _invoke(
             # Interrupted before it has read --quiet, dbt says so where the run-log entry goes.
             nowhere = stack.enter_context(Path(os.devnull).open("w"))
             stack.enter_context(contextlib.redirect_stdout(nowhere))
+        stack.enter_context(_without_garbage_collection())
         # In the midst of an import an interrupt may be taken for a module that is missing, and forgotten.
         with interrupts.held():
             from dbt.adapters.factory import reset_adapters
@@ -146,6 +148,16 @@ def _invoke(
     if isinstance(outcome.exception, KeyboardInterrupt):
         raise KeyboardInterrupt
     return outcome
+
+
+@contextlib.contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Spare a small run a tenth of its time: what dbt makes lives until it ends."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _set_environment(target_path: Path) -> None:
