@@ -215,10 +215,11 @@ def publish(server: Server, folder: Path, name: str, parsed: Path | None = None)
 
 
 def remember_parse(folder: Path, parsed: Path) -> None:
-    """Have the first run in the folder find what dbt remembers after a run."""
-    target = folder / "storage" / parsed.relative_to(parsed.parents[3]).parent
-    target.mkdir(mode=0o700, parents=True)
-    shutil.copy(parsed, target)
+    """Have the first run in the folder, and the first `wrapper dbt`, find what dbt remembers after a run."""
+    warehouse = folder / "storage" / parsed.relative_to(parsed.parents[3]).parents[1]
+    for command in ("snapshot", "dbt"):
+        (warehouse / command).mkdir(mode=0o700, parents=True)
+        shutil.copy(parsed, warehouse / command)
 
 
 @pytest.fixture

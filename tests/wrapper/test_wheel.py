@@ -34,7 +34,7 @@ def test_it_carries_the_dbt_project_and_not_pytests_files(wheel: Path) -> None:
     }
     assert expected <= names
     assert not [name for name in names if name.startswith("tests/wrapper/") or "benchmarks" in name]
-    assert {"wrapper/py.typed", "wrapper/templates/report.html"} <= names
+    assert {"wrapper/py.typed", "wrapper/reading/templates/report.html"} <= names
 
 
 def test_one_function_finds_the_project(wheel: Path, tmp_path: Path) -> None:
