@@ -1,6 +1,6 @@
 {#-
     Unicode classes as ranges for the inside of a bracket expression, since Postgres's own depend on the locale.
-    tests/wrapper/test_unicode_macros.py compares them with the packages they come from, and prints what is new.
+    tests/wrapper/rules/test_unicode_macros.py compares them with the packages they come from, and prints what is new.
 -#}
 
 {#- Category Z, as linkify-it-py has it. -#}

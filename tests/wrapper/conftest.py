@@ -191,7 +191,7 @@ def parsed(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     The run leaves the database `awkward`, in which the awkward WhiteBalloon is published, as a template for others.
     """
-    from tests.wrapper.test_rows import awkward_whiteballoon
+    from tests.wrapper.rules.test_rows import awkward_whiteballoon
 
     folder = tmp_path_factory.mktemp("parsed")
     awkward_whiteballoon(WhiteBalloon(folder / "data"))
@@ -238,7 +238,7 @@ def wrapper(tmp_path: Path, server: Server, parsed: Path, request: pytest.Fixtur
 @pytest.fixture
 def awkward(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> WhiteBalloon:
     """The awkward WhiteBalloon, whose snapshots are published in the wrapper's warehouse already."""
-    from tests.wrapper.test_rows import awkward_whiteballoon
+    from tests.wrapper.rules.test_rows import awkward_whiteballoon
 
     awkward_whiteballoon(whiteballoon)
     return whiteballoon

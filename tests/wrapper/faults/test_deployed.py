@@ -10,10 +10,10 @@ import psycopg2
 import pytest
 
 from tests.wrapper.conftest import query, wait_until
+from tests.wrapper.deploy.test_deploy_files import DEPLOY, INSTALLED, need
 from tests.wrapper.faults.machine import Machine, boot
 from tests.wrapper.pages import blocks, copy_clone
-from tests.wrapper.test_deploy import DEPLOY, INSTALLED, need
-from tests.wrapper.test_versions import copy_to_postgres
+from tests.wrapper.warehouse.test_versions import copy_to_postgres
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 pytestmark = pytest.mark.full

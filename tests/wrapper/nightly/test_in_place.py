@@ -6,9 +6,9 @@ from collections.abc import Callable
 import psycopg2
 import pytest
 
+from tests.wrapper.cli.test_bad_input import one_line
 from tests.wrapper.conftest import Wrapper
-from tests.wrapper.test_bad_input import one_line
-from tests.wrapper.test_versions import copy_to_postgres
+from tests.wrapper.warehouse.test_versions import copy_to_postgres
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 

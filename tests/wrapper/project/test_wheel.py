@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.wrapper.conftest import Wrapper
-from tests.wrapper.test_rows import awkward_whiteballoon
+from tests.wrapper.rules.test_rows import awkward_whiteballoon
 from tests.wrapper.whiteballoon import WhiteBalloon
 from wrapper.dbt_project import PROJECT_DIR, find_project
 

@@ -6,7 +6,7 @@ from typing import Any
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from tests.wrapper.conftest import Wrapper, query
-from tests.wrapper.test_lock import LOCK
+from tests.wrapper.warehouse.test_lock import LOCK
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 HIGHLIGHTS = "select xmin::text, user_id from signal_profiles.signal_profile_highlights order by user_id"

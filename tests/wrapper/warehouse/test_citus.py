@@ -23,9 +23,9 @@ from tests.wrapper.conftest import Wrapper, query, wait_until
 from tests.wrapper.faults.test_kills import History, random_moment, send
 from tests.wrapper.faults.test_things_of_others import DAMAGE, REPAIR
 from tests.wrapper.pages import copy_clone
-from tests.wrapper.test_lock import LOCK
-from tests.wrapper.test_rows import awkward_whiteballoon, exported
-from tests.wrapper.test_versions import copy_to_postgres, digest_of
+from tests.wrapper.rules.test_rows import awkward_whiteballoon, exported
+from tests.wrapper.warehouse.test_lock import LOCK
+from tests.wrapper.warehouse.test_versions import copy_to_postgres, digest_of
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 URL = os.environ.get("CITUS_URL", "")

@@ -11,8 +11,8 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 
 from tests.wrapper.conftest import Wrapper, query, remember_parse
 from tests.wrapper.faults.test_things_of_others import DAMAGE
+from tests.wrapper.rules.test_rows import awkward_whiteballoon
 from tests.wrapper.servers import Server
-from tests.wrapper.test_rows import awkward_whiteballoon
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 SNAPSHOTS = "signal_profiles.signal_profile_snapshots"

@@ -8,8 +8,8 @@ import json
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from tests.wrapper.conftest import Wrapper, query
-from tests.wrapper.test_doctor import findings
-from tests.wrapper.test_rows import awkward_whiteballoon
+from tests.wrapper.reading.test_doctor import findings
+from tests.wrapper.rules.test_rows import awkward_whiteballoon
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 ADVICE = (

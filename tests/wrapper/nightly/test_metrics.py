@@ -13,7 +13,7 @@ from wrapper.nightly.run_log import Entry
 from wrapper.settings import read_settings
 
 _SLOW = """
-from tests.wrapper.test_metrics import finished, seconds_to_send
+from tests.wrapper.nightly.test_metrics import finished, seconds_to_send
 assert 0.9 < seconds_to_send("slow.example", finished()) < 2
 """
 
@@ -74,7 +74,7 @@ def test_metrics_to_a_host_whose_name_server_never_answers_cost_one_second(tmp_p
         mount = 'mount --bind "$0" "$(readlink -f /etc/resolv.conf)" && exec "$@"'
         subprocess.run(
             ["unshare", "--mount", "sh", "-c", mount, str(tmp_path / "resolv.conf"), sys.executable, "-c", _SLOW],
-            cwd=Path(__file__).parents[2],
+            cwd=Path(__file__).parents[3],
             check=True,
         )
         # Somebody did ask.

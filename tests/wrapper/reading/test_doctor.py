@@ -10,9 +10,9 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 
 from tests.wrapper.conftest import Wrapper, query
 from tests.wrapper.disks import SmallDisk
-from tests.wrapper.test_lock import LOCK
-from tests.wrapper.test_status import entry, write_log
-from tests.wrapper.test_versions import copy_to_postgres
+from tests.wrapper.reading.test_status import entry, write_log
+from tests.wrapper.warehouse.test_lock import LOCK
+from tests.wrapper.warehouse.test_versions import copy_to_postgres
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 EVERYTHING = [

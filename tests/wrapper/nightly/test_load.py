@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
+from tests.wrapper.cli.test_bad_input import one_line
 from tests.wrapper.conftest import WRAPPER, Wrapper, query
-from tests.wrapper.test_bad_input import one_line
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 # Without one a body stays in WhiteBalloon.

@@ -25,7 +25,7 @@ import pytest
 
 from tests.wrapper.conftest import WRAPPER, Result, Wrapper
 from tests.wrapper.pages import blocks
-from tests.wrapper.test_pages import type_in
+from tests.wrapper.project.test_pages import type_in
 from tests.wrapper.whiteballoon import WhiteBalloon
 from wrapper.dbt_project import PROJECT_DIR
 

@@ -9,8 +9,8 @@ import psycopg2
 import pytest
 
 from tests.wrapper.conftest import Wrapper
+from tests.wrapper.rules.test_rows import awkward_whiteballoon, exported
 from tests.wrapper.servers import Server
-from tests.wrapper.test_rows import awkward_whiteballoon, exported
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 _C = "locale_provider libc locale 'C'"

@@ -10,8 +10,8 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 
 from tests.wrapper.conftest import Wrapper, query
 from tests.wrapper.pages import copy_clone
-from tests.wrapper.test_rows import exported
-from tests.wrapper.test_versions import copy_to_postgres
+from tests.wrapper.rules.test_rows import exported
+from tests.wrapper.warehouse.test_versions import copy_to_postgres
 from tests.wrapper.whiteballoon import WhiteBalloon
 from wrapper.dbt_project import PROJECT_DIR
 from wrapper.nightly import unchanged
