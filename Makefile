@@ -85,6 +85,8 @@ docs: .venv/.docs-installed $(EXAMPLE)/app.db ## build the documentation site in
 	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper report --names --output .test/report.html
 	$(BIN)/python .ci/site.py .test/pages .test/report.html .test/storage/dbt/*/dbt/static_index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build --strict
+	@! grep -rEo --include='*.html' '<(script|img|iframe)[^>]+src="?https?:[^ >]*|<link[^>]+stylesheet[^>]+https?:[^ >]*' site \
+		|| { echo "site: these pages fetch something from elsewhere" >&2; exit 1; }
 
 .venv/.docs-installed: .ci/docs.lock | setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .ci/docs.lock

@@ -13,6 +13,8 @@ from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = {".png", ".svg"}
+# What mkdocs.yml names and no page links to.
+THEME = ("docs/images/favicon.svg", "docs/site.css")
 LANGUAGES = {".csv": "text", ".j2": "jinja", ".py": "python", ".service": "ini", ".timer": "ini", ".yml": "yaml"}
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(\]\()(?!https?:|#|mailto:)([^)#\s]+)((?:#[^)\s]*)?\))")
@@ -38,6 +40,11 @@ class Site:
         (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
         (self.folder / path).write_text(text, encoding="utf-8")
 
+    def copy_file(self, path: PurePosixPath) -> None:
+        """Copy a file as it is."""
+        (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / path, self.folder / path)
+
     def copy_page(self, page: PurePosixPath) -> None:
         """Copy a page, with links to other files turned into links to the pages made of them."""
         text = (ROOT / page).read_text(encoding="utf-8")
@@ -54,8 +61,7 @@ class Site:
         if target / "README.md" in self.pages:
             target /= "README.md"
         elif target.suffix in IMAGES:
-            (self.folder / target).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / target, self.folder / target)
+            self.copy_file(target)
             return link[0]
         else:
             target = self.show(target)
@@ -87,8 +93,8 @@ def main(folder: Path, report: Path, dbt_docs: Path) -> None:
     shutil.copy(report, folder / "report.html")
     (folder / "dbt").mkdir()
     shutil.copy(dbt_docs, folder / "dbt" / "index.html")
-    (folder / "docs" / "images").mkdir(parents=True, exist_ok=True)
-    shutil.copy(ROOT / "docs" / "images" / "favicon.svg", folder / "docs" / "images")
+    for name in THEME:
+        site.copy_file(PurePosixPath(name))
 
 
 if __name__ == "__main__":
