@@ -19,7 +19,7 @@ ROUNDS := 5
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-strip-extras --generate-hashes \
 	--custom-compile-command 'make lock' --upgrade
 
-.PHONY: help bench commands setup snapshot test lint audit unit coverage test-faults dbt-build docs lock clean
+.PHONY: help bench release-check commands setup snapshot test lint audit unit coverage test-faults dbt-build docs lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,15 +84,18 @@ docs: setup $(EXAMPLE)/app.db ## build the documentation of all models into site
 	mkdir -p site
 	cp .test/storage/dbt/*/dbt/static_index.html site/index.html
 
-commands: setup ## write docs/commands.md anew from what the commands say with --help
+release-check: ## build and check what a release consists of, and install it into empty environments
+	.ci/check_release
+
+commands: setup ## write docs/commands.md from what the commands say with --help
 	$(BIN)/python .ci/commands.py > docs/commands.md
 
-lock: setup ## write both lock files anew from pyproject.toml
+lock: setup ## write both lock files from pyproject.toml
 	$(COMPILE) --extra embedded --extra dev --output-file requirements.lock pyproject.toml
 	$(COMPILE) --extra bench --constraint requirements.lock --output-file benchmarks/requirements.lock pyproject.toml
 
 clean: ## remove what these commands made (stops the embedded Postgres first)
 	@for dir in storage .test/storage .bench/*/storage; do \
 		test ! -d $$dir/postgres || $(EXAMPLE_ENV) STORAGE_DIR=$$dir $(BIN)/wrapper db stop || exit; done
-	rm -rf .venv .bench .test .pytest_tmp site storage $(EXAMPLE) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+	rm -rf .venv .bench .test .pytest_tmp dist site storage $(EXAMPLE) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
 	find . -name __pycache__ -prune -exec rm -rf {} +
