@@ -1,4 +1,25 @@
-{#- Test, then publish: how candidates become published rows, a scope at a time. -#}
+{#- Test, then publish: what must hold before a model is published. -#}
+
+{#- Refuse to publish a part, untested rows, other columns, or rows that this invocation did not build. -#}
+{%- macro refuse_unsafe_publication() -%}
+    {{- refuse_a_part_of_a_unit() -}}
+    {%- if _is_published_table() -%}
+        {{- refuse_other_columns() -}}
+        {{- refuse_what_was_not_built() -}}
+    {%- endif -%}
+{%- endmacro -%}
+
+{#- Whether the model is published as a table; a view has no rows of its own. -#}
+{%- macro _is_published_table() -%}
+    {{- return(config.get('materialized') == 'incremental') -}}
+{%- endmacro -%}
+
+{#- Give the planner the statistics of a table that was just published. -#}
+{%- macro analyze_published_table() -%}
+    {%- if _is_published_table() -%}
+        analyze {{ this }}
+    {%- endif -%}
+{%- endmacro -%}
 
 {#- Mark an intermediate table or a seed as one that this invocation built. -#}
 {%- macro stamp_invocation() -%}
@@ -103,24 +124,4 @@
             ) -%}
         {%- endif -%}
     {%- endif -%}
-{%- endmacro -%}
-
-{#- The incremental strategy replace_all: every row goes, all that were built come, in one transaction. -#}
-{%- macro get_incremental_replace_all_sql(arg_dict) -%}
-    {{- _replace_rows(arg_dict, 'true') -}}
-{%- endmacro -%}
-
-{#- The incremental strategy replace_scope: rows of the scope go, the candidates come, in one transaction. -#}
-{%- macro get_incremental_replace_scope_sql(arg_dict) -%}
-    {{- _replace_rows(arg_dict, scope_filter('user_id', 'group_slug')) -}}
-{%- endmacro -%}
-
-{%- macro _replace_rows(arg_dict, condition) -%}
-    {%- set columns = get_quoted_csv(arg_dict["dest_columns"] | map(attribute="name")) -%}
-    delete from {{ arg_dict["target_relation"] }}
-    where {{ condition }};
-
-    insert into {{ arg_dict["target_relation"] }} ({{ columns }})
-    select {{ columns }}
-    from {{ arg_dict["temp_relation"] }};
 {%- endmacro -%}

@@ -1,21 +1,3 @@
-{#- What runs before anything is built. -#}
-
-{#- Refuse invocations that would publish wrong or missing rows. -#}
-{%- macro refuse_unsafe_invocations() -%}
-    {%- if execute -%}
-        {%- do check_vars() -%}
-        {%- if flags.EMPTY -%}
-            {%- do exceptions.raise_compiler_error("--empty would publish a scope without rows") -%}
-        {%- endif -%}
-        {%- if invocation_args_dict.get('sample') -%}
-            {%- do exceptions.raise_compiler_error("--sample would publish a part as if it were the whole") -%}
-        {%- endif -%}
-        {%- if flags.FULL_REFRESH and is_scoped() -%}
-            {%- do exceptions.raise_compiler_error("--full-refresh with a scope would lose every row outside it") -%}
-        {%- endif -%}
-    {%- endif -%}
-{%- endmacro -%}
-
 {#- Refuse to build from source tables that nobody has loaded yet. -#}
 {%- macro refuse_missing_sources() -%}
     {%- if execute and not var('make_missing_sources') -%}

@@ -138,8 +138,9 @@ def test_everything_public_is_published_with_a_unit(parsed: tuple[Any, list[str]
     assert public == {node.unique_id for node in nodes if node.config.meta.get("unit")}
     for node in nodes:
         hooks = [hook.sql for hook in node.config.pre_hook] if node.unique_id in public else []
-        assert ("{{ refuse_a_part_of_a_unit() }}" in hooks) == (node.unique_id in public)
-        assert ("{{ refuse_what_was_not_built() }}" in hooks) == (node.unique_id in TABLES)
+        assert ("{{ refuse_unsafe_publication() }}" in hooks) == (node.unique_id in public)
+        # The hook checks columns and candidates of what is incremental.
+        assert (node.config.materialized == "incremental") == (node.unique_id in TABLES)
 
 
 def test_dataclass_schema_and_contract_are_of_one_shape(parsed: tuple[Any, list[str]]) -> None:
@@ -169,6 +170,6 @@ def test_dataclass_schema_and_contract_are_of_one_shape(parsed: tuple[Any, list[
 
 def test_every_var_is_checked() -> None:
     """A var that check_vars() does not list would be refused by name, though dbt_project.yml has it."""
-    text = (PROJECT_DIR / "macros" / "vars.sql").read_text()
+    text = (PROJECT_DIR / "macros" / "run_start" / "check_vars.sql").read_text()
     for name in project_vars():
         assert f"'{name}': _is_" in text

@@ -15,7 +15,7 @@ from wrapper.warehouse import relations
 def memberships_query() -> str:
     """Return the query for the memberships in a table of user attributes, with `{}` in the place of its name.
 
-    Postgres and SQLite both understand it; macros/memberships.sql has the same rule for dbt.
+    Postgres and SQLite both understand it; macros/scope/membership_keys.sql has the same rule for dbt.
     """
     prefix = project_vars()["membership_key_prefix"]
     quoted = "'" + prefix.replace("'", "''") + "'"
