@@ -31,48 +31,6 @@
     {{- return(adapter.get_relation(target.database, target.schema, name)) -}}
 {%- endmacro -%}
 
-{#-
-    `unique_ids` and the ids of all that they are built from, sources included. What another unit publishes is not
-    followed further: it only has to be there.
--#}
-{%- macro with_ancestors(unique_ids, unit=none) -%}
-    {%- set found = unique_ids | list -%}
-    {#- The list grows while it is walked. -#}
-    {%- for unique_id in found -%}
-        {%- for parent in graph.nodes.get(unique_id, {}).get('depends_on', {}).get('nodes', []) -%}
-            {%- if parent not in found and publication_unit(graph.nodes.get(parent)) in [none, unit] -%}
-                {%- do found.append(parent) -%}
-            {%- endif -%}
-        {%- endfor -%}
-    {%- endfor -%}
-    {{- return(found) -}}
-{%- endmacro -%}
-
-{#- The unit that a node is published with, as its meta names it; none for what is not published. -#}
-{%- macro publication_unit(node) -%}
-    {{- return(node.config.meta.get('unit') if node else none) -}}
-{%- endmacro -%}
-
-{#- The nodes that must be part of an invocation that publishes this model's unit: its models, what they are built from,
-    and the data tests of all these. -#}
-{%- macro _nodes_of_unit() -%}
-    {%- set unit = publication_unit(model) -%}
-    {%- set own = graph.nodes.values() | selectattr('package_name', 'equalto', model.package_name) | list -%}
-    {%- set published = [] -%}
-    {%- for node in own if publication_unit(node) == unit -%}
-        {%- do published.append(node.unique_id) -%}
-    {%- endfor -%}
-    {%- set built = with_ancestors(published, unit) -%}
-    {%- set nodes = [] -%}
-    {%- for node in own -%}
-        {%- set is_tested = node.resource_type == 'test' and node.depends_on.nodes | select('in', built) | list -%}
-        {%- if is_tested or (node.unique_id in built and node.config.materialized != 'ephemeral') -%}
-            {%- do nodes.append(node) -%}
-        {%- endif -%}
-    {%- endfor -%}
-    {{- return(nodes) -}}
-{%- endmacro -%}
-
 {#- Refuse to publish a part of a unit, or a unit without its tests. -#}
 {%- macro refuse_a_part_of_a_unit() -%}
     {%- if execute -%}

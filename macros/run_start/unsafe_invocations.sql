@@ -1,7 +1,11 @@
 {#- Refuse invocations that would publish wrong or missing rows. -#}
 {%- macro refuse_unsafe_invocations() -%}
     {%- if execute -%}
-        {%- do check_vars() -%}
+        {%- do check_vars(say_unknown=true) -%}
+    {%- endif -%}
+    {#- What another project does with its own nodes alone is safe here. -#}
+    {%- set own = own_nodes(graph.nodes.values()) | map(attribute='unique_id') | list if execute else [] -%}
+    {%- if selected_resources | select('in', own) | list -%}
         {%- if flags.EMPTY -%}
             {%- do exceptions.raise_compiler_error("--empty would publish a scope without rows") -%}
         {%- endif -%}
