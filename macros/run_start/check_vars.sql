@@ -30,7 +30,7 @@
             {%- set names = checks | join(", ") -%}
             {%- do exceptions.raise_compiler_error("There is no var '" ~ name ~ "'; there are: " ~ names) -%}
         {%- elif say_unknown -%}
-            {%- do log("The project signal_profiles has no var '" ~ name ~ "', so another package must have it", info=true) -%}
+            {%- do log("The project signal_profiles has no var '" ~ name ~ "': another package must have it", info=true) -%}
         {%- endif -%}
     {%- endfor -%}
     {%- for name, check in checks.items() -%}
@@ -43,7 +43,8 @@
 
 {#- Whether no other project has nodes that could read a var. -#}
 {%- macro _is_alone() -%}
-    {{- return(project_name == 'signal_profiles' and own_nodes(graph.nodes.values()) | length == graph.nodes | length) -}}
+    {%- set is_root = project_name == 'signal_profiles' -%}
+    {{- return(is_root and own_nodes(graph.nodes.values()) | length == graph.nodes | length) -}}
 {%- endmacro -%}
 
 {#- Each of these returns what the value must be, where it is not. -#}
