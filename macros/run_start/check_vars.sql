@@ -30,7 +30,7 @@
             {%- set names = checks | join(", ") -%}
             {%- do exceptions.raise_compiler_error("There is no var '" ~ name ~ "'; there are: " ~ names) -%}
         {%- elif say_unknown -%}
-            {%- do log("The project signal_profiles has no var '" ~ name ~ "': another package must have it", info=true) -%}
+            {%- do log("signal_profiles has no var '" ~ name ~ "': another package must have it", info=true) -%}
         {%- endif -%}
     {%- endfor -%}
     {%- for name, check in checks.items() -%}
