@@ -69,7 +69,7 @@ test-faults: setup ## attack the promises of docs/reliability.md at full length 
 # Its own warehouse below .test, so that testing never touches the one `make snapshot` made.
 dbt-build: setup $(EXAMPLE)/app.db ## dbt build on the example: all models, unit and data tests
 	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper load
-	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper dbt build --warn-error
+	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper dbt build --selector pull_request --warn-error
 
 bench: .venv/.bench-installed ## measure against other ways, COMMENTS=200000 ROUNDS=5; writes benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks.run $(COMMENTS) $(ROUNDS)

@@ -118,6 +118,7 @@ def candidates(server: Server, parsed: Path, tmp_path_factory: pytest.TempPathFa
         ),
         ("candidates_have_sound_json", "update {} set reaction_counts = '{\"a\": 0}' where user_id = 3"),
         ("candidates_have_sound_json", "update {} set attachment_counts = '{\"image\": null}' where user_id = 3"),
+        ("candidates_have_sound_json", "update {} set attachment_counts = '{\"picture\": 1}' where user_id = 3"),
         ("candidates_have_sound_json", "update {} set request_ids = '[2, 1]' where user_id = 3"),
         ("candidates_have_sound_json", "update {} set request_ids = '[1, 1]' where user_id = 3"),
         ("candidates_have_sound_json", "update {} set request_ids = '[]' where user_id = 3"),
