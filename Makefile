@@ -55,6 +55,7 @@ lint: setup ## ruff, mypy, import-linter and sqlfluff
 audit: setup ## look the locked packages up among the known vulnerabilities
 	@$(BIN)/python .ci/audit.py requirements.lock
 	@$(BIN)/python .ci/audit.py benchmarks/requirements.lock
+	@$(BIN)/python .ci/audit.py .ci/docs.lock
 
 unit: setup ## pytest, all of it
 	$(BIN)/python -m pytest
@@ -78,21 +79,29 @@ bench: .venv/.bench-installed ## measure against other ways, COMMENTS=200000 ROU
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r benchmarks/requirements.lock
 	@touch $@
 
-docs: setup $(EXAMPLE)/app.db ## build the documentation of all models into site/index.html, one file that needs no network
+docs: .venv/.docs-installed $(EXAMPLE)/app.db ## build the documentation site into site/, with dbt's pages and a sample report
 	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper snapshot --all
 	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper dbt --quiet docs generate --static
-	mkdir -p site
-	cp .test/storage/dbt/*/dbt/static_index.html site/index.html
+	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper report --names --output .test/report.html
+	$(BIN)/python .ci/site.py .test/pages .test/report.html .test/storage/dbt/*/dbt/static_index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build --strict
+	@! grep -rEo --include='*.html' '<(script|img|iframe)[^>]+src="?https?:[^ >]*|<link[^>]+stylesheet[^>]+https?:[^ >]*' site \
+		|| { echo "site: these pages fetch something from elsewhere" >&2; exit 1; }
 
 release-check: ## build and check what a release consists of, and install it into empty environments
 	.ci/check_release
 
-commands: setup ## write docs/commands.md from what the commands say with --help
+.venv/.docs-installed: .ci/docs.lock | setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .ci/docs.lock
+	@touch $@
+
+commands: setup ## write docs/commands.md from what the commands print with --help
 	$(BIN)/python .ci/commands.py > docs/commands.md
 
-lock: setup ## write both lock files from pyproject.toml
+lock: setup ## write all lock files from pyproject.toml
 	$(COMPILE) --extra embedded --extra dev --output-file requirements.lock pyproject.toml
 	$(COMPILE) --extra bench --constraint requirements.lock --output-file benchmarks/requirements.lock pyproject.toml
+	$(COMPILE) --extra docs --constraint requirements.lock --output-file .ci/docs.lock pyproject.toml
 
 clean: ## remove what these commands made (stops the embedded Postgres first)
 	@for dir in storage .test/storage .bench/*/storage; do \
