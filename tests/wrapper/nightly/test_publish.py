@@ -27,7 +27,10 @@ def test_no_selection_publishes_a_part_as_the_whole(
     for arguments, missing in (
         # All tests, but a new member would have a snapshot and no bio inputs.
         (["--select", "+signal_profile_snapshots"], r"signal_profile_\w+"),
-        (["--exclude", "attachment_kinds", "--indirect-selection", "cautious"], r"(candidates_have_sound_json|\w+_kinds)"),
+        (
+            ["--exclude", "attachment_kinds", "--indirect-selection", "cautious"],
+            r"(candidates_have_sound_json|\w+_kinds)",
+        ),
         (["--exclude", "candidates_have_sound_json", "test_type:unit"], "candidates_have_sound_json"),
     ):
         result = wrapper("dbt", "build", "--exclude-resource-type", "unit_test", *arguments)
