@@ -19,7 +19,7 @@ ROUNDS := 5
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-strip-extras --generate-hashes \
 	--custom-compile-command 'make lock' --upgrade
 
-.PHONY: help bench commands setup snapshot test lint audit unit coverage test-faults dbt-build docs lock clean
+.PHONY: help bench release-check commands setup snapshot test lint audit unit coverage test-faults dbt-build docs lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,7 +70,7 @@ test-faults: setup ## attack the promises of docs/reliability.md at full length 
 # Its own warehouse below .test, so that testing never touches the one `make snapshot` made.
 dbt-build: setup $(EXAMPLE)/app.db ## dbt build on the example: all models, unit and data tests
 	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper load
-	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper dbt build --warn-error
+	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper dbt build --selector pull_request --warn-error
 
 bench: .venv/.bench-installed ## measure against other ways, COMMENTS=200000 ROUNDS=5; writes benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks.run $(COMMENTS) $(ROUNDS)
@@ -89,6 +89,9 @@ docs: .venv/.docs-installed $(EXAMPLE)/app.db ## build the documentation site in
 	@! grep -rEo --include='*.html' '<(script|img|iframe)[^>]+src="?https?:[^ >]*|<link[^>]+stylesheet[^>]+https?:[^ >]*' site \
 		|| { echo "site: these pages fetch something from elsewhere" >&2; exit 1; }
 
+release-check: ## build and check what a release consists of, and install it into empty environments
+	.ci/check_release
+
 .venv/.docs-installed: .ci/docs.lock | setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .ci/docs.lock
 	@touch $@
@@ -104,5 +107,5 @@ lock: setup ## write all lock files from pyproject.toml
 clean: ## remove what these commands made (stops the embedded Postgres first)
 	@for dir in storage .test/storage .bench/*/storage; do \
 		test ! -d $$dir/postgres || $(EXAMPLE_ENV) STORAGE_DIR=$$dir $(BIN)/wrapper db stop || exit; done
-	rm -rf .venv .bench .test .pytest_tmp site storage $(EXAMPLE) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+	rm -rf .venv .bench .test .pytest_tmp dist site storage $(EXAMPLE) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -76,6 +76,6 @@ def test_highlights_are_a_unit_that_dbt_publishes_alone(
     write_bio(awkward, wrapper.export()[0])
     wrapper.succeed("load")
     before = query(warehouse, SNAPSHOTS)
-    wrapper.succeed("dbt", "build", "--select", "int_highlights+", "--exclude-resource-type", "unit_test")
+    wrapper.succeed("dbt", "build", "--selector", "highlights")
     assert query(warehouse, SNAPSHOTS) == before
     assert [user_id for _, user_id in query(warehouse, HIGHLIGHTS)] == [1]

@@ -27,7 +27,10 @@ def test_no_selection_publishes_a_part_as_the_whole(
     for arguments, missing in (
         # All tests, but a new member would have a snapshot and no bio inputs.
         (["--select", "+signal_profile_snapshots"], r"signal_profile_\w+"),
-        (["--exclude", "attachment_kinds", "--indirect-selection", "cautious"], "attachment_kinds"),
+        (
+            ["--exclude", "attachment_kinds", "--indirect-selection", "cautious"],
+            r"(candidates_have_sound_json|\w+_kinds)",
+        ),
         (["--exclude", "candidates_have_sound_json", "test_type:unit"], "candidates_have_sound_json"),
     ):
         result = wrapper("dbt", "build", "--exclude-resource-type", "unit_test", *arguments)
@@ -118,6 +121,7 @@ def candidates(server: Server, parsed: Path, tmp_path_factory: pytest.TempPathFa
         ),
         ("candidates_have_sound_json", "update {} set reaction_counts = '{\"a\": 0}' where user_id = 3"),
         ("candidates_have_sound_json", "update {} set attachment_counts = '{\"image\": null}' where user_id = 3"),
+        ("candidates_have_sound_json", "update {} set attachment_counts = '{\"picture\": 1}' where user_id = 3"),
         ("candidates_have_sound_json", "update {} set request_ids = '[2, 1]' where user_id = 3"),
         ("candidates_have_sound_json", "update {} set request_ids = '[1, 1]' where user_id = 3"),
         ("candidates_have_sound_json", "update {} set request_ids = '[]' where user_id = 3"),

@@ -112,8 +112,16 @@ def test_other_rules_are_built_and_so_are_the_old_ones_after_them(
 
 @pytest.mark.parametrize(
     "name",
-    ["dbt_project.yml", "macros/links.sql", "models/intermediate/int_messages.sql", "seeds/attachment_kinds.csv"]
-    + ["tests/intermediate/candidates_have_sound_json.sql", "profiles/profiles.yml", "wrapper/snapshot.py"],
+    [
+        "dbt_project.yml",
+        "macros/messages/links.sql",
+        "models/intermediate/int_messages.sql",
+        "profiles/profiles.yml",
+        "seeds/attachment_kinds.csv",
+        "selectors.yml",
+        "tests/intermediate/candidates_have_sound_json.sql",
+        "wrapper/snapshot.py",
+    ],
 )
 def test_the_digest_of_the_project_moves_with_each_of_its_files(tmp_path: Path, name: str) -> None:
     copy_clone(tmp_path)

@@ -13,6 +13,7 @@ from tests.wrapper.rules.test_rows import awkward_whiteballoon
 from tests.wrapper.whiteballoon import WhiteBalloon
 from wrapper.dbt_project import PROJECT_DIR, find_project
 
+DBT_FILES = ("dbt_project.yml", "selectors.yml", ".dbtignore")
 PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
 
 
@@ -26,7 +27,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_carries_the_dbt_project_and_not_pytests_files(wheel: Path) -> None:
     names = {name.removeprefix("wrapper/_dbt_project/") for name in zipfile.ZipFile(wheel).namelist()}
     tracked = subprocess.check_output(["git", "ls-files"], cwd=PROJECT_DIR, text=True).splitlines()
-    parts = ("analyses/", "macros/", "models/", "profiles/", "seeds/", "tests/", "dbt_project.yml", ".dbtignore")
+    parts = ("analyses/", "macros/", "models/", "profiles/", "seeds/", "tests/", *DBT_FILES)
     expected = {
         name
         for name in tracked

@@ -1,4 +1,4 @@
-"""The ranges of macros/unicode.sql are those of the packages they come from."""
+"""The ranges of macros/text/unicode_classes.sql are those of the packages they come from."""
 
 import re
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ def matched_by(pattern: str) -> set[int]:
 
 
 def as_ranges(codes: Iterable[int]) -> str:
-    """Write code points as macros/unicode.sql has them."""
+    """Write code points as macros/text/unicode_classes.sql has them."""
     runs: list[list[int]] = []
     for code in sorted(codes):
         if runs and runs[-1][1] == code - 1:

@@ -88,7 +88,7 @@ def test_other_columns_of_the_same_version_are_refused(
     assert (refused.code, refused.stderr) == (
         1,
         "wrapper: Compilation Error in model signal_profile_snapshots "
-        "(models/marts/tables/signal_profile_snapshots.sql) The columns published are others: "
+        "(models/marts/snapshots/signal_profile_snapshots.sql) The columns published are others: "
         "raise contract_version in dbt_project.yml, then wrapper upgrade --yes; "
         "the published snapshots are as they were\n",
     )

@@ -1,5 +1,5 @@
+{{ config(materialized='published_view', meta={'unit': 'highlights'}) }}
 {{ readable_by(var('analyst_roles'), var('bio_roles')) }}
-{{ config(meta={'unit': 'highlights'}) }}
 
 with highlights as (
 

@@ -1,3 +1,4 @@
+{{ config(materialized='published_view') }}
 {{ readable_by(var('analyst_roles'), var('bio_roles')) }}
 
 with snapshots as (
@@ -11,11 +12,10 @@ final as (
     select
         snapshots.user_id,
         snapshots.group_slug,
-        entry.tag_rank,
-        entry.tag ->> 'label' as label,
-        (entry.tag ->> 'count')::bigint as tag_count
+        entry.kind,
+        entry.attachment_count::bigint as attachment_count
     from snapshots
-    cross join lateral jsonb_array_elements(snapshots.top_tags) with ordinality as entry (tag, tag_rank)
+    cross join lateral jsonb_each_text(snapshots.attachment_counts) as entry (kind, attachment_count)
 
 )
 

@@ -26,11 +26,3 @@
 {%- macro last_word(text) -%}
     split_part(translate(rtrim({{ text }}, {{ white_space() }}), {{ white_space() }}, '      '), ' ', -1)
 {%- endmacro -%}
-
-{#-
-    A literal for any `value`, whatever standard_conforming_strings says.
-    Usage: group_slug = {{ text_literal("it's") }}
--#}
-{%- macro text_literal(value) -%}
-    {{- "E'" ~ (value | replace("\\", "\\\\") | replace("'", "''")) ~ "'" -}}
-{%- endmacro -%}

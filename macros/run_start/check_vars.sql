@@ -1,8 +1,9 @@
 {#-
     Refuse a var that is unknown or has a value it cannot have, by its name; dbt itself takes anything.
-    Called before every run, and by the macros that put a var into SQL.
+    Called before every run, and by the macros that put a var into SQL. Beside another package an unknown var may be one of
+    that package's; a run then names it if `say_unknown`.
 -#}
-{%- macro check_vars() -%}
+{%- macro check_vars(say_unknown=false) -%}
     {%- set checks = {
         'user_ids': _is_scope_of_users,
         'group_slugs': _is_scope_of_groups,
@@ -23,10 +24,13 @@
         'distributed': _is_switch,
         'body_markers': _is_markers,
     } -%}
-    {%- for name in invocation_args_dict.get('vars') or {} -%}
-        {%- if name not in checks -%}
+    {#- What other packages there are is known only once dbt has parsed all of them. -#}
+    {%- for name in invocation_args_dict.get('vars') or {} if execute and name not in checks -%}
+        {%- if _is_alone() -%}
             {%- set names = checks | join(", ") -%}
             {%- do exceptions.raise_compiler_error("There is no var '" ~ name ~ "'; there are: " ~ names) -%}
+        {%- elif say_unknown -%}
+            {%- do log("signal_profiles has no var '" ~ name ~ "': another package must have it", info=true) -%}
         {%- endif -%}
     {%- endfor -%}
     {%- for name, check in checks.items() -%}
@@ -35,6 +39,12 @@
             {%- do exceptions.raise_compiler_error("The var '" ~ name ~ "' must be " ~ complaint) -%}
         {%- endif -%}
     {%- endfor -%}
+{%- endmacro -%}
+
+{#- Whether no other project has nodes that could read a var. -#}
+{%- macro _is_alone() -%}
+    {%- set is_root = project_name == 'signal_profiles' -%}
+    {{- return(is_root and own_nodes(graph.nodes.values()) | length == graph.nodes | length) -}}
 {%- endmacro -%}
 
 {#- Each of these returns what the value must be, where it is not. -#}

@@ -1,26 +1,8 @@
-{#- What runs before anything is built. -#}
-
-{#- Refuse invocations that would publish wrong or missing rows. -#}
-{%- macro refuse_unsafe_invocations() -%}
-    {%- if execute -%}
-        {%- do check_vars() -%}
-        {%- if flags.EMPTY -%}
-            {%- do exceptions.raise_compiler_error("--empty would publish a scope without rows") -%}
-        {%- endif -%}
-        {%- if invocation_args_dict.get('sample') -%}
-            {%- do exceptions.raise_compiler_error("--sample would publish a part as if it were the whole") -%}
-        {%- endif -%}
-        {%- if flags.FULL_REFRESH and is_scoped() -%}
-            {%- do exceptions.raise_compiler_error("--full-refresh with a scope would lose every row outside it") -%}
-        {%- endif -%}
-    {%- endif -%}
-{%- endmacro -%}
-
 {#- Refuse to build from source tables that nobody has loaded yet. -#}
 {%- macro refuse_missing_sources() -%}
     {%- if execute and not var('make_missing_sources') -%}
         {%- set needed = with_ancestors(selected_resources) -%}
-        {%- for source in graph.sources.values() -%}
+        {%- for source in own_nodes(graph.sources.values()) -%}
             {%- if source.unique_id in needed and not source.config.meta.get('optional') and _is_not_loaded(source) -%}
                 {%- do exceptions.raise_compiler_error(
                     "Table " ~ source.schema ~ "." ~ source.identifier ~ " does not exist: run `wrapper load` first, or build"
@@ -40,8 +22,8 @@
 {%- endmacro -%}
 
 {#-
-    Make an empty stand-in for each optional source table that is missing from the schema of our own copies; for every
-    one only when asked, since a build without messages would publish that there are none.
+    Make an empty stand-in for each optional source table that is needed and missing from the schema of our own copies; for
+    every one only when asked, since a build without messages would publish that there are none.
 -#}
 {%- macro create_missing_sources() -%}
     {%- if execute -%}
@@ -51,7 +33,8 @@
                 "make_missing_sources is for a fresh database: from empty sources the published rows would go"
             ) -%}
         {%- endif -%}
-        {%- for source in graph.sources.values() -%}
+        {%- set needed = with_ancestors(selected_resources) -%}
+        {%- for source in own_nodes(graph.sources.values()) if source.unique_id in needed -%}
             {%- if (source.config.meta.get('optional') or var('make_missing_sources')) and _is_not_loaded(source) -%}
                 {#- Not `if not exists`, which asks for the right to create one even where it exists. -#}
                 {%- if source.schema not in made_schemas

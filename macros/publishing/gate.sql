@@ -1,4 +1,25 @@
-{#- Test, then publish: how candidates become published rows, a scope at a time. -#}
+{#- Test, then publish: what must hold before a model is published. -#}
+
+{#- Refuse to publish a part, untested rows, other columns, or rows that this invocation did not build. -#}
+{%- macro refuse_unsafe_publication() -%}
+    {{- refuse_a_part_of_a_unit() -}}
+    {%- if _is_published_table() -%}
+        {{- refuse_other_columns() -}}
+        {{- refuse_what_was_not_built() -}}
+    {%- endif -%}
+{%- endmacro -%}
+
+{#- Whether the model is published as a table; a view has no rows of its own. -#}
+{%- macro _is_published_table() -%}
+    {{- return(config.get('materialized') == 'incremental') -}}
+{%- endmacro -%}
+
+{#- Give the planner the statistics of a table that was just published. -#}
+{%- macro analyze_published_table() -%}
+    {%- if _is_published_table() -%}
+        analyze {{ this }}
+    {%- endif -%}
+{%- endmacro -%}
 
 {#- Mark an intermediate table or a seed as one that this invocation built. -#}
 {%- macro stamp_invocation() -%}
@@ -8,48 +29,6 @@
 {#- Return a published relation, or none before the first publication. A ref() here would make a cycle. -#}
 {%- macro published_relation(name) -%}
     {{- return(adapter.get_relation(target.database, target.schema, name)) -}}
-{%- endmacro -%}
-
-{#-
-    `unique_ids` and the ids of all that they are built from, sources included. What another unit publishes is not
-    followed further: it only has to be there.
--#}
-{%- macro with_ancestors(unique_ids, unit=none) -%}
-    {%- set found = unique_ids | list -%}
-    {#- The list grows while it is walked. -#}
-    {%- for unique_id in found -%}
-        {%- for parent in graph.nodes.get(unique_id, {}).get('depends_on', {}).get('nodes', []) -%}
-            {%- if parent not in found and publication_unit(graph.nodes.get(parent)) in [none, unit] -%}
-                {%- do found.append(parent) -%}
-            {%- endif -%}
-        {%- endfor -%}
-    {%- endfor -%}
-    {{- return(found) -}}
-{%- endmacro -%}
-
-{#- The unit that a node is published with, as its meta names it; none for what is not published. -#}
-{%- macro publication_unit(node) -%}
-    {{- return(node.config.meta.get('unit') if node else none) -}}
-{%- endmacro -%}
-
-{#- The nodes that must be part of an invocation that publishes this model's unit: its models, what they are built from,
-    and the data tests of all these. -#}
-{%- macro _nodes_of_unit() -%}
-    {%- set unit = publication_unit(model) -%}
-    {%- set own = graph.nodes.values() | selectattr('package_name', 'equalto', model.package_name) | list -%}
-    {%- set published = [] -%}
-    {%- for node in own if publication_unit(node) == unit -%}
-        {%- do published.append(node.unique_id) -%}
-    {%- endfor -%}
-    {%- set built = with_ancestors(published, unit) -%}
-    {%- set nodes = [] -%}
-    {%- for node in own -%}
-        {%- set is_tested = node.resource_type == 'test' and node.depends_on.nodes | select('in', built) | list -%}
-        {%- if is_tested or (node.unique_id in built and node.config.materialized != 'ephemeral') -%}
-            {%- do nodes.append(node) -%}
-        {%- endif -%}
-    {%- endfor -%}
-    {{- return(nodes) -}}
 {%- endmacro -%}
 
 {#- Refuse to publish a part of a unit, or a unit without its tests. -#}
@@ -103,24 +82,4 @@
             ) -%}
         {%- endif -%}
     {%- endif -%}
-{%- endmacro -%}
-
-{#- The incremental strategy replace_all: every row goes, all that were built come, in one transaction. -#}
-{%- macro get_incremental_replace_all_sql(arg_dict) -%}
-    {{- _replace_rows(arg_dict, 'true') -}}
-{%- endmacro -%}
-
-{#- The incremental strategy replace_scope: rows of the scope go, the candidates come, in one transaction. -#}
-{%- macro get_incremental_replace_scope_sql(arg_dict) -%}
-    {{- _replace_rows(arg_dict, scope_filter('user_id', 'group_slug')) -}}
-{%- endmacro -%}
-
-{%- macro _replace_rows(arg_dict, condition) -%}
-    {%- set columns = get_quoted_csv(arg_dict["dest_columns"] | map(attribute="name")) -%}
-    delete from {{ arg_dict["target_relation"] }}
-    where {{ condition }};
-
-    insert into {{ arg_dict["target_relation"] }} ({{ columns }})
-    select {{ columns }}
-    from {{ arg_dict["temp_relation"] }};
 {%- endmacro -%}

@@ -12,7 +12,7 @@
 {#- Say what the test of losses found, since dbt only counts its rows. -#}
 {%- macro explain_losses(results) -%}
     {%- for result in results if execute and result.status == 'fail' -%}
-        {%- if result.node.name == 'candidates_keep_what_is_published' -%}
+        {%- if result.node.unique_id == 'test.signal_profiles.candidates_keep_what_is_published' -%}
             {%- set losses = run_query(result.node.compiled_code).columns[0].values() -%}
             {%- do log(
                 "This would lose " ~ losses | join(", ") ~ ": check the sources and settings, or publish it once with "

@@ -1,3 +1,4 @@
+{{ config(materialized='published_view') }}
 {{ readable_by(var('analyst_roles'), var('bio_roles')) }}
 
 with snapshots as (
