@@ -12,8 +12,8 @@ from wrapper.cli import cli
 
 HEAD = """# Commands
 
-For operators. Each section shows what the command prints with `--help`. [settings.md](settings.md) lists the settings
-and the exit codes, [operating.md](operating.md) says what a run does. `make commands` writes this page.
+For operators. Each section shows what the command prints with `--help`. [Settings](settings.md) lists the settings and
+the exit codes, [Operating](operating.md) says what a run does. `make commands` writes this page.
 """
 
 

@@ -94,6 +94,12 @@ def test_every_block_says_what_it_holds() -> None:
         assert set(opening) <= {"sh", "sql", "python", "diff", "ini", "text"}, page.name
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT_DIR)))
+def test_prose_fits_into_120_columns(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    assert [line for line in text.splitlines() if len(line) > 120 and not line.startswith("|")] == []
+
+
 def test_every_command_in_a_sentence_exists() -> None:
     makefile = (PROJECT_DIR / "Makefile").read_text()
     for page in PAGES:
