@@ -15,10 +15,10 @@ from typing import Any
 import psycopg2
 import yaml
 
-from wrapper.dbt_project import PROFILES_DIR
+from wrapper.dbt_project import PROJECT_DIR
 from wrapper.nightly.dbt_client import PUBLISHED
 
-THREADS: int = yaml.safe_load((PROFILES_DIR / "profiles.yml").read_text())["signal_profiles"]["outputs"]["warehouse"][
+THREADS: int = yaml.safe_load((PROJECT_DIR / "profiles.yml").read_text())["signal_profiles"]["outputs"]["warehouse"][
     "threads"
 ]
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from wrapper import LinkStat, SignalProfileSnapshot, TagStat
-from wrapper.dbt_project import PROFILES_DIR, PROJECT_DIR, project_vars
+from wrapper.dbt_project import PROJECT_DIR, project_vars
 
 PUBLISHED = "model.signal_profiles.signal_profile_snapshots"
 HIGHLIGHTS = "model.signal_profiles.signal_profile_highlights"
@@ -40,7 +40,7 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, list[str]]:
     target: Path = tmp_path_factory.mktemp("target")
     result = dbtRunner(callbacks=[on_event]).invoke(
         ["--quiet", "--log-level-file", "none", "parse", "--no-partial-parse", "--show-all-deprecations",
-         "--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROFILES_DIR), "--target-path", str(target)]
+         "--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROJECT_DIR), "--target-path", str(target)]
     )  # fmt: skip
     assert result.success
     return result.result, warnings

@@ -16,7 +16,7 @@ import psycopg2
 import yaml
 
 from wrapper import interrupts
-from wrapper.dbt_project import PROFILES_DIR, PROJECT_DIR, project_vars
+from wrapper.dbt_project import PROJECT_DIR, project_vars
 from wrapper.errors import BuildError, ConfigurationError, ExitCode
 from wrapper.nightly.after_publishing import telling
 from wrapper.settings import Settings
@@ -163,7 +163,7 @@ def _without_garbage_collection() -> Iterator[None]:
 def _set_environment(target_path: Path) -> None:
     """Set dbt's paths; its own log, which would have whole statements, is not written."""
     os.environ["DBT_PROJECT_DIR"] = str(PROJECT_DIR)
-    os.environ["DBT_PROFILES_DIR"] = str(PROFILES_DIR)
+    os.environ["DBT_PROFILES_DIR"] = str(PROJECT_DIR)
     os.environ["DBT_TARGET_PATH"] = str(target_path)
     os.environ["DBT_LOG_PATH"] = str(target_path)
     os.environ["DBT_LOG_LEVEL_FILE"] = "none"

@@ -109,9 +109,9 @@ def project_digest(folders: Iterable[Path]) -> str:
 
 
 def _code(folder: Path) -> Iterable[Path]:
-    for name in ("macros", "models", "profiles", "seeds", "tests/generic", "tests/intermediate"):
+    for name in ("macros", "models", "seeds", "tests/generic", "tests/intermediate"):
         yield from (path for path in (folder / name).rglob("*") if path.is_file())
-    yield from (*folder.glob("dbt_project.yml"), *folder.glob("*.py"))
+    yield from (*folder.glob("dbt_project.yml"), *folder.glob("profiles.yml"), *folder.glob("*.py"))
 
 
 def _in_place(cursor: Cursor, table: sql.Identifier) -> object:
