@@ -2,7 +2,9 @@
 
 {#- Mark an intermediate table or a seed as one that this invocation built. -#}
 {%- macro stamp_invocation() -%}
-    comment on table {{ this }} is 'built by dbt invocation {{ invocation_id }}'
+    {%- if flags.WHICH != 'clone' -%}
+        comment on table {{ this }} is 'built by dbt invocation {{ invocation_id }}'
+    {%- endif -%}
 {%- endmacro -%}
 
 {#- Return a published relation, or none before the first publication. A ref() here would make a cycle. -#}
@@ -32,10 +34,9 @@
     {{- return(node.config.meta.get('unit') if node else none) -}}
 {%- endmacro -%}
 
-{#- The nodes that must be part of an invocation that publishes this model's unit: its models, what they are built from,
-    and the data tests of all these. -#}
-{%- macro _nodes_of_unit() -%}
-    {%- set unit = publication_unit(model) -%}
+{#- The nodes that must be part of an invocation that publishes this unit: its models, what they are built from, and the
+    data tests of all these. -#}
+{%- macro _nodes_of_unit(unit) -%}
     {%- set own = graph.nodes.values() | selectattr('package_name', 'equalto', model.package_name) | list -%}
     {%- set published = [] -%}
     {%- for node in own if publication_unit(node) == unit -%}
@@ -52,13 +53,26 @@
     {{- return(nodes) -}}
 {%- endmacro -%}
 
-{#- Refuse to publish a part of a unit, or a unit without its tests. -#}
-{%- macro refuse_a_part_of_a_unit() -%}
-    {%- if execute -%}
-        {%- for node in _nodes_of_unit() if node.unique_id not in selected_resources -%}
+{#- Refuse before anything is built to publish parts of units, or units without their tests. -#}
+{%- macro refuse_parts_of_units() -%}
+    {%- if execute and flags.WHICH in ['build', 'run'] -%}
+        {%- set units = [] -%}
+        {%- for unique_id in selected_resources if publication_unit(graph.nodes.get(unique_id)) -%}
+            {%- do units.append(publication_unit(graph.nodes[unique_id])) -%}
+        {%- endfor -%}
+        {%- for unit in units | unique -%}
+            {%- do refuse_a_part_of_a_unit(unit) -%}
+        {%- endfor -%}
+    {%- endif -%}
+{%- endmacro -%}
+
+{#- Refuse to publish a part of a unit, by default of this model's, or a unit without its tests. -#}
+{%- macro refuse_a_part_of_a_unit(unit=none) -%}
+    {%- if execute and flags.WHICH != 'clone' -%}
+        {%- for node in _nodes_of_unit(unit or publication_unit(model)) if node.unique_id not in selected_resources -%}
             {%- do exceptions.raise_compiler_error(
-                "Nothing is published in part or untested: this selection lacks " ~ node.name
-                ~ "; run `dbt build` without a selection"
+                "Nothing is published in part or untested: one invocation must build and test everything, and this one lacks "
+                ~ node.name ~ "; run `dbt build` without a selection, or with --exclude path:models/marts to publish nothing"
             ) -%}
         {%- endfor -%}
     {%- endif -%}
@@ -69,8 +83,8 @@
     keeps a table from being replaced between here and the insert, in one transaction.
 -#}
 {%- macro refuse_what_was_not_built() -%}
-    {%- if execute -%}
-        {%- for node in _nodes_of_unit() if node.config.materialized in ['table', 'seed'] %}
+    {%- if execute and flags.WHICH != 'clone' -%}
+        {%- for node in _nodes_of_unit(publication_unit(model)) if node.config.materialized in ['table', 'seed'] %}
             {%- set relation = api.Relation.create(database=node.database, schema=node.schema, identifier=node.alias) %}
             lock table {{ relation }} in access share mode;
             do $$
