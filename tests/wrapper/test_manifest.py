@@ -172,3 +172,9 @@ def test_every_var_is_checked() -> None:
     text = (PROJECT_DIR / "macros" / "vars.sql").read_text()
     for name in project_vars():
         assert f"'{name}': _is_" in text
+
+
+def test_the_profile_has_the_number_of_threads_that_the_project_has() -> None:
+    """A profile sees the vars of the command line alone, so it repeats the default."""
+    profile = (PROJECT_DIR / "profiles.yml").read_text()
+    assert f"var('threads', {project_vars()['threads']})" in profile

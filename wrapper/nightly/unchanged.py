@@ -89,6 +89,7 @@ class Inputs:
             "project": project_digest([_PACKAGE_DIR, PROJECT_DIR]),
             "server": cursor.connection.info.server_version,
             "sources": self.sources,
+            "vars": self.settings.vars,
         }
         for table in filter(unit.reads, source_tables()):
             found[table.name] = self.loaded.get(table.name) or _in_place(
