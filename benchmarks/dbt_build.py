@@ -28,7 +28,7 @@ def build(target: Path) -> dict[str, Any]:
 
     imported = time.perf_counter()
     recorder = Recorder()
-    outcome = dbtRunner(callbacks=[recorder]).invoke([*BUILD, *NIGHTLY.arguments])
+    outcome = dbtRunner(callbacks=[recorder]).invoke([*BUILD, "--selector", NIGHTLY.selector])
     if not outcome.success:
         raise SystemExit(f"dbt build failed: {outcome.exception or outcome.result}")
     seconds = time.perf_counter() - started

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ _IN_WHEEL = "_dbt_project"
 
 
 def find_project(package: Path) -> Path:
-    """Return the folder of the dbt project that belongs to this package's folder: in a wheel inside it, else above."""
+    """Return the folder of the dbt project: inside the package in a wheel, above it in a clone."""
     inside = package / _IN_WHEEL
     return inside if inside.is_dir() else package.parent
 
@@ -25,8 +26,8 @@ PROJECT_DIR = find_project(Path(__file__).resolve().parent)
 class SourceColumn:
     """One column of a source table.
 
-    `parsed_from` names the text column whose JSON array it holds. Of a column with `only_with_markers`, texts without
-    any of the markers stay in WhiteBalloon.
+    `parsed_from` names the text column whose JSON array this column holds. If `only_with_markers`, texts without a
+    marker are not copied.
     """
 
     name: str
@@ -39,9 +40,10 @@ class SourceColumn:
 
 @dataclasses.dataclass(frozen=True)
 class SourceTable:
-    """One source table, as the sources file of the dbt project describes it.
+    """One source table, as described in the dbt project's sources file.
 
-    `distributed_by` names the column that spreads its copy over the workers of a Citus cluster.
+    `distributed_by` names the column by which a Citus cluster spreads the copy over its workers. Source freshness warns
+    if the last row is older than `warn_after`.
     """
 
     source: str
@@ -49,25 +51,26 @@ class SourceTable:
     optional: bool
     columns: tuple[SourceColumn, ...]
     distributed_by: str | None = None
+    warn_after: timedelta | None = None
 
     @property
     def key(self) -> str:
-        """The key column, which is the first."""
+        """The key column, which comes first."""
         return self.columns[0].name
 
     @property
     def is_analyses(self) -> bool:
-        """Whether it is in the file of analyses, not in WhiteBalloon's database."""
+        """Whether the table is in the file of analyses instead of WhiteBalloon's database."""
         return self.source == "whiteballoon_analyses"
 
     @property
     def is_highlights(self) -> bool:
-        """Whether it is WhiteBalloon's store of bios."""
+        """Whether the table is WhiteBalloon's highlight store."""
         return self.source == "whiteballoon_highlights"
 
     @property
     def stored(self) -> list[SourceColumn]:
-        """The columns that WhiteBalloon has."""
+        """The columns that exist in WhiteBalloon."""
         return [column for column in self.columns if column.parsed_from is None]
 
 
@@ -77,7 +80,7 @@ def _read(relative_path: str) -> dict[str, Any]:
         content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(
-            f"{relative_path} of the dbt project cannot be read ({error.strerror}): install the project anew"
+            f"{relative_path} of the dbt project cannot be read ({error.strerror}): reinstall the project"
         ) from error
     return content
 
@@ -86,7 +89,7 @@ def _read(relative_path: str) -> dict[str, Any]:
 def project_vars() -> dict[str, Any]:
     """Return the vars of dbt_project.yml with their defaults.
 
-    Raises ConfigurationError where the dbt project is not where the package is.
+    Raises ConfigurationError if the dbt project cannot be read.
     """
     defaults: dict[str, Any] = _read("dbt_project.yml")["vars"]
     return defaults
@@ -113,10 +116,16 @@ def source_tables() -> tuple[SourceTable, ...]:
                 for column in table["columns"]
             ),
             distributed_by=_meta(table).get("distributed_by"),
+            warn_after=_warn_after(table),
         )
         for source in sources
         for table in source["tables"]
     )
+
+
+def _warn_after(table: dict[str, Any]) -> timedelta | None:
+    found = table.get("config", {}).get("freshness", {}).get("warn_after")
+    return timedelta(**{f"{found['period']}s": found["count"]}) if found else None
 
 
 def _meta(node: dict[str, Any]) -> dict[str, Any]:

@@ -23,8 +23,8 @@ _came = False
 
 
 def install() -> None:
-    """Handle the three signals from now on; nohup ignores SIGHUP, and so do we then."""
-    # Python's handlers do not run while its main thread waits in C; this pipe gets a byte all the same.
+    """Handle the three signals from now on, except SIGHUP if it is ignored, as under nohup."""
+    # Python's handlers do not run while the main thread waits in C, but this pipe gets a byte.
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -35,7 +35,7 @@ def install() -> None:
 
 
 def release() -> None:
-    """Let interrupts through from now on, one that waited first: until then they wait.
+    """Deliver interrupts from now on, including one that has been waiting.
 
     Raises KeyboardInterrupt.
     """
@@ -47,16 +47,16 @@ def release() -> None:
 
 @contextlib.contextmanager
 def let_in() -> Iterator[None]:
-    """Let interrupts through while this lasts; afterwards they wait again, and for ever.
+    """Deliver interrupts within this block; afterwards they wait forever.
 
-    Raises KeyboardInterrupt, also in the place of whatever else fails once one came.
+    Raises KeyboardInterrupt, also in place of any other exception after an interrupt.
     """
     global _held
     try:
         release()
         yield
     except Exception as error:
-        # psycopg2 and dbt each have a way to make something else of it.
+        # psycopg2 and dbt turn an interrupt into other exceptions.
         if _came:
             raise KeyboardInterrupt from error
         raise
@@ -65,15 +65,15 @@ def let_in() -> Iterator[None]:
 
 
 def came() -> bool:
-    """Tell whether an interrupt came, even if somebody's bare `except:` took it."""
+    """Return whether an interrupt came, even if a bare `except:` swallowed it."""
     return _came
 
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """Let interrupts wait while this lasts.
+    """Delay interrupts until the end of this block.
 
-    Raises KeyboardInterrupt at its end, if one came.
+    Raises KeyboardInterrupt at the end, if one came.
     """
     global _held
     _held = True
@@ -82,18 +82,18 @@ def held() -> Iterator[None]:
 
 
 def ignore() -> None:
-    """Let no signal change an exit code that is decided, which Python's default handlers would do as it ends."""
+    """Ignore signals while Python shuts down, so that they cannot change the exit code."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
 def end_statements_of(connection: _Cancellable) -> None:
-    """End what this connection is executing when an interrupt comes."""
+    """Cancel the statement that this connection executes when an interrupt comes."""
     _connections.add(connection)
 
 
 def wait_for(function: Callable[[], T]) -> T:
-    """Return what the function returns, called in a thread so that an interrupt need not wait for it."""
+    """Call the function in a thread, so that an interrupt need not wait for it, and return its result."""
     future: Future[T] = Future()
 
     def work() -> None:
@@ -116,6 +116,6 @@ def _interrupt(number: int, frame: object) -> None:
 def _cancel_statements(reader: int) -> None:
     while os.read(reader, 1):
         for connection in list(_connections):
-            # One that was closed in the meantime has nothing to cancel.
+            # A connection that was closed in the meantime has nothing to cancel.
             with contextlib.suppress(Exception):
                 connection.cancel()

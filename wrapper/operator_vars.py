@@ -23,7 +23,7 @@ def _are_parameters(value: Any) -> bool:
     return _are_names(value) and not {"=", "&"} & set("".join(value))
 
 
-# What each value must be, in the words of macros/vars.sql, which checks all vars of every invocation of dbt.
+# What each value must be, in the words of macros/run_start/check_vars.sql, which checks all vars that dbt gets.
 _LIMIT = ("a whole number from 0 to 1000", _is_whole(0, 1000))
 _NAMES = ("a list of texts, none of them empty", _are_names)
 CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {

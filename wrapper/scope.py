@@ -8,13 +8,13 @@ from psycopg2 import sql
 
 @dataclasses.dataclass(frozen=True)
 class Scope:
-    """Users and groups of a run; None stands for all. people.resolve() turns the names, without @, into ids."""
+    """Users and groups of a run; None means all. people.resolve() replaces the names, given without @, by ids."""
 
     user_ids: tuple[int, ...] | None = None
     group_slugs: tuple[str, ...] | None = None
     user_names: tuple[str, ...] = ()
 
-    # For relations with the columns user_id and group_slug, with parameters() as the query's parameters.
+    # A condition on the columns user_id and group_slug; parameters() returns its parameters.
     predicate = sql.SQL(
         "(%(user_ids)s::bigint[] is null or user_id = any(%(user_ids)s))"
         " and (%(group_slugs)s::text[] is null or group_slug = any(%(group_slugs)s))"
@@ -28,11 +28,11 @@ class Scope:
         }
 
     def dbt_vars(self) -> dict[str, Any]:
-        """Return the scope as the dbt vars that scope_filter() reads."""
+        """Return the scope as dbt vars, for the macro scope_filter()."""
         return {name: value for name, value in self.parameters().items() if value is not None}
 
     def covers(self, user_id: int, group_slug: str) -> bool:
-        """Tell whether a snapshot with this key is in the scope."""
+        """Return whether a snapshot with this key is in the scope."""
         return (self.user_ids is None or user_id in self.user_ids) and (
             self.group_slugs is None or group_slug in self.group_slugs
         )

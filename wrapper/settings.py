@@ -224,7 +224,7 @@ def _libpq_parameters(name: str, url: str) -> dict[str, str]:
         # What libpq quotes may be a part of the password, unless it is the name of a parameter.
         shown = f" {quoted[:-1]!r}" if quoted[:-1] in keys else ""
         raise ConfigurationError(f"{name}: {reason.strip(' :')}{shown}") from error
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise ConfigurationError(f"{name} is not valid UTF-8") from error
     # Several hosts without ports come with a comma.
     if parameters.get("port", "").strip(",") == "":

@@ -1,4 +1,4 @@
-"""The snapshot as Python consumers see it, and its hash: the canonical JSON of docs/rules.md, hashed."""
+"""The snapshot as a Python type, and its hash over the canonical JSON that docs/rules.md describes."""
 
 import hashlib
 import json
@@ -42,9 +42,9 @@ class SignalProfileSnapshot:
 
     @classmethod
     def from_dict(cls, payload: Mapping[str, Any]) -> "SignalProfileSnapshot":
-        """Return the snapshot of a payload as to_dict() gives it; times may also be datetimes, as in a row.
+        """Return the snapshot for a payload as to_dict() returns it; times may also be datetime objects.
 
-        Raises ValueError where a field is missing, unknown or of another shape, or a time has an offset.
+        Raises ValueError if a field is missing, unknown or malformed, or if a time has an offset.
         """
         names = {field.name for field in fields(cls)}
         if wrong := names ^ payload.keys():
@@ -66,16 +66,16 @@ class SignalProfileSnapshot:
             raise ValueError(f"a field of the snapshot has another shape: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the payload, of JSON's types only: schemas/signal_profile_snapshot.schema.json describes it.
+        """Return the payload, made of JSON types; schemas/signal_profile_snapshot.schema.json describes it.
 
-        The counts have their keys in the order of the canonical JSON, by code point: jsonb has an order of its own, and
-        a consumer may take the first of equals.
+        The keys of counts are sorted by code point, as in the canonical JSON: jsonb has another order, and a consumer
+        may take the first of several equal counts.
         """
         return {
             "user_id": self.user_id,
             "group_slug": self.group_slug,
             "message_count": self.message_count,
-            # isoformat() leaves the fraction out where it is zero and else writes six digits, as the hash asks.
+            # isoformat() omits a zero fraction and otherwise writes six digits, as the hash requires.
             "first_seen_at": self.first_seen_at.isoformat(),
             "last_seen_at": self.last_seen_at.isoformat(),
             "top_links": [{"url": link.url, "domain": link.domain, "count": link.count} for link in self.top_links],
@@ -86,7 +86,7 @@ class SignalProfileSnapshot:
         }
 
     def canonical_json(self) -> str:
-        """Return the ASCII text that is hashed: json.dumps with sorted keys and its own separators and escapes."""
+        """Return the ASCII text that is hashed: json.dumps with sorted keys and default separators."""
         return json.dumps(self.to_dict(), sort_keys=True)
 
     def snapshot_hash(self) -> str:

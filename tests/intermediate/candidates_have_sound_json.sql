@@ -75,6 +75,20 @@ wrong_counts as (
 
 ),
 
+wrong_kinds as (
+
+    select
+        user_id,
+        group_slug
+    from candidates
+    where attachment_counts - array(
+        select kind from {{ ref('attachment_kinds') }}
+        union all
+        select 'other'
+    ) <> '{}'
+
+),
+
 wrong_request_ids as (
 
     select
@@ -95,5 +109,7 @@ union all
 select * from wrong_tags
 union all
 select * from wrong_counts
+union all
+select * from wrong_kinds
 union all
 select * from wrong_request_ids

@@ -191,7 +191,7 @@ def parsed(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     The run leaves the database `awkward`, in which the awkward WhiteBalloon is published, as a template for others.
     """
-    from tests.wrapper.test_rows import awkward_whiteballoon
+    from tests.wrapper.rules.test_rows import awkward_whiteballoon
 
     folder = tmp_path_factory.mktemp("parsed")
     awkward_whiteballoon(WhiteBalloon(folder / "data"))
@@ -215,10 +215,11 @@ def publish(server: Server, folder: Path, name: str, parsed: Path | None = None)
 
 
 def remember_parse(folder: Path, parsed: Path) -> None:
-    """Have the first run in the folder find what dbt remembers after a run."""
-    target = folder / "storage" / parsed.relative_to(parsed.parents[3]).parent
-    target.mkdir(mode=0o700, parents=True)
-    shutil.copy(parsed, target)
+    """Have the first run in the folder, and the first `wrapper dbt`, find what dbt remembers after a run."""
+    warehouse = folder / "storage" / parsed.relative_to(parsed.parents[3]).parents[1]
+    for command in ("snapshot", "dbt"):
+        (warehouse / command).mkdir(mode=0o700, parents=True)
+        shutil.copy(parsed, warehouse / command)
 
 
 @pytest.fixture
@@ -237,7 +238,7 @@ def wrapper(tmp_path: Path, server: Server, parsed: Path, request: pytest.Fixtur
 @pytest.fixture
 def awkward(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> WhiteBalloon:
     """The awkward WhiteBalloon, whose snapshots are published in the wrapper's warehouse already."""
-    from tests.wrapper.test_rows import awkward_whiteballoon
+    from tests.wrapper.rules.test_rows import awkward_whiteballoon
 
     awkward_whiteballoon(whiteballoon)
     return whiteballoon

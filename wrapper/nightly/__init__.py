@@ -1,1 +1,1 @@
-"""One nightly run, in the order in which it happens: `run` calls the others."""
+"""One nightly run. `run` calls the other modules in the order in which things happen: load, build, hash, files, log."""

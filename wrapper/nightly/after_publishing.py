@@ -1,4 +1,4 @@
-"""What a run that fails or is interrupted says about the snapshots that it has published by then."""
+"""Telling, when a run fails or is interrupted, whether it had already published the snapshots."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -14,9 +14,9 @@ _PREFIX = "the snapshots are published, but "
 
 @contextlib.contextmanager
 def telling(is_published: Callable[[], bool]) -> Iterator[None]:
-    """Have the message of whatever ends this block say that the snapshots are published, if they are.
+    """If this block ends early and the snapshots are published, say so in the exception's message.
 
-    Raises KeyboardInterrupt, WrapperError and, for an error of the database, BuildError, each with that message.
+    Raises KeyboardInterrupt, WrapperError or, for a database error, BuildError with that message.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""A SQLite table as the lines of Postgres's COPY, which SQLite itself makes; Python only joins them."""
+"""A SQLite table as lines for Postgres's COPY. SQLite produces the lines; Python only joins them."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -8,12 +8,12 @@ from wrapper.errors import ConfigurationError
 from wrapper.nightly.sqlite_source import SqliteSource
 from wrapper.nightly.tag_arrays import json_array
 
-# So much is in memory at a time, or one row if that is larger.
+# The most that is in memory at a time, unless one row is larger.
 _CHUNK_BYTES = 2**20
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 _SEPARATOR = " || char(9) || "
 _NULL = r"'\N'"
-# The escapes of COPY, the backslash's first, since the others bring one.
+# COPY's escapes. The backslash comes first, since the other escapes contain one.
 _ESCAPES = (("'\\'", r"'\\'"), ("char(9)", r"'\t'"), ("char(10)", r"'\n'"), ("char(13)", r"'\r'"))
 _MOMENT = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9][ T][0-9][0-9]:[0-9][0-9]:[0-9][0-9]"
 _COMPLAINTS = {
@@ -25,7 +25,7 @@ _COMPLAINTS = {
 
 
 class CopyLines:
-    """The rows of a table in the text form of COPY; `replaced` counts the values that held NUL or invalid UTF-8."""
+    """The rows of a table in COPY's text format; `replaced` counts values with NUL or invalid UTF-8."""
 
     def __init__(self, source: SqliteSource, table: SourceTable) -> None:
         self.replaced = 0
@@ -37,7 +37,7 @@ class CopyLines:
     def chunks(self) -> Iterator[bytes]:
         """Yield the lines, about a MiB at a time.
 
-        Raises ConfigurationError, naming file, table, row and column, at a value that does not fit its column.
+        Raises ConfigurationError at a value that does not fit its column, naming file, table, row and column.
         """
         lines: list[bytes] = []
         size = 0
@@ -68,7 +68,7 @@ class CopyLines:
         return text
 
     def _with_arrays(self, line: bytes) -> bytes:
-        """Add the values that are parsed from others."""
+        """Add the columns that are parsed from other columns."""
         values = dict(zip(self._fields, line.split(b"\t"), strict=True))
         return b"\t".join(
             json_array(values[column.parsed_from]) if column.parsed_from else values[column.name]
@@ -103,7 +103,7 @@ class CopyLines:
 
 
 def _field(column: SourceColumn, is_present: bool) -> str:
-    """Return the SQL for a value's text in COPY; its result is null if the value does not fit the column."""
+    """Return the SQL expression for a value in COPY's text format; it is null if the value does not fit the column."""
     if not is_present:
         return _NULL
     name = f'"{column.name}"'
@@ -128,9 +128,9 @@ def _field(column: SourceColumn, is_present: bool) -> str:
 
 
 def _is_moment(name: str) -> str:
-    """Whether a text is a naive timestamp that exists; Postgres would also read `yesterday`, or drop an offset."""
+    """Whether a text is an existing naive timestamp; Postgres would also accept `yesterday` or drop an offset."""
     seconds = f"substr({name}, 1, 19)"
-    # '+0 days' moves a date that does not exist to one that does, and substr() stops at NUL.
+    # '+0 days' turns 30 February into 1 March, and substr() stops at NUL.
     known = f"datetime({seconds}, '+0 days') || substr({name}, 20)"
     exists = f"({known} = {name} or {known} = replace({name}, 'T', ' '))"
     return f"{exists} and substr({name}, 1, 4) >= '0001' and {_has_fraction(name)}"
@@ -141,7 +141,7 @@ def _is_like_a_moment(name: str) -> str:
 
 
 def _has_fraction(name: str) -> str:
-    """Whether after the seconds come up to six digits behind a dot, or nothing."""
+    """Whether the seconds are followed by a dot and up to six digits, or by nothing."""
     fraction = f"substr({name}, 20)"
     six_digits = f"{fraction} glob '.[0-9][0-9][0-9][0-9][0-9][0-9]'"
     digits = f"{fraction} glob '.[0-9]*' and length({fraction}) <= 7 and substr({fraction}, 2) not glob '*[^0-9]*'"

@@ -42,18 +42,17 @@ class Progress:
 
 @dataclasses.dataclass(frozen=True)
 class Build:
-    """What a `dbt build` selects, by its arguments, and the node that it has not done its work without."""
+    """A selector of selectors.yml for `dbt build`, and the node that must be among what it has built."""
 
-    arguments: tuple[str, ...]
+    selector: str
     target: str
 
 
-# Tests of the project's own code are left to pull requests.
-NIGHTLY = Build(("--exclude", "path:tests/macros"), PUBLISHED)
-DRY_RUN = Build(("--exclude", "path:tests/macros", "path:models/marts"), CANDIDATE)
-HIGHLIGHTS = Build(("--select", "int_highlights+"), "model.signal_profiles.signal_profile_highlight_freshness")
+NIGHTLY = Build("nightly", PUBLISHED)
+DRY_RUN = Build("dry_run", CANDIDATE)
+HIGHLIGHTS = Build("highlights", "model.signal_profiles.signal_profile_highlight_freshness")
 # Nobody reads the artifacts, and a disk without room for them must not fail a run that has published.
-BUILD = ("--quiet", "--log-level", "none", "--no-write-json", "build", "--exclude-resource-type", "unit_test")
+BUILD = ("--quiet", "--log-level", "none", "--no-write-json", "build")
 
 
 def build(settings: Settings, what: Build, dbt_vars: dict[str, Any], on_progress: Callable[[Progress], None]) -> None:
@@ -80,7 +79,7 @@ def build(settings: Settings, what: Build, dbt_vars: dict[str, Any], on_progress
                 on_progress(Progress(done, total))
 
     with telling(lambda: published):
-        outcome = _invoke(settings, "snapshot", [*BUILD, *what.arguments], dbt_vars, [on_event])
+        outcome = _invoke(settings, "snapshot", [*BUILD, "--selector", what.selector], dbt_vars, [on_event])
         results = list(getattr(outcome.result, "results", None) or ())
         for result in results:
             if result.status not in {*_PASSED, "skipped"}:

@@ -1,4 +1,4 @@
-"""The hashes of the published snapshots, stored beside them."""
+"""Hashing the published snapshots, and storing the hashes beside them."""
 
 import dataclasses
 import hashlib
@@ -23,7 +23,7 @@ EMPTY_DIGEST = hashlib.sha256().hexdigest()
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a run did, or a dry run would do, to the snapshots in its scope."""
+    """What a run changed, or a dry run would change, in its scope."""
 
     generated: int
     changed: int
@@ -50,10 +50,10 @@ def store_hashes(
     dry_run: bool,
     complete: Callable[[Cursor, Outcome], None],
 ) -> Outcome:
-    """Hash the scope's snapshots, compare them with the stored hashes and store what moved, in one transaction.
+    """Hash the snapshots in the scope, compare the hashes with the stored ones and store changes, in one transaction.
 
-    `complete` is called at the end of that transaction. A dry run reads the candidates in place of the published rows,
-    stores nothing and calls nothing.
+    `complete` is called at the end of that transaction. A dry run hashes the candidates instead of the published rows,
+    stores nothing and does not call `complete`.
     """
     table = relations.candidates(settings) if dry_run else relations.snapshots(settings)
     hashes = relations.hashes(settings)
@@ -103,9 +103,9 @@ def store_hashes(
 
 
 def await_hashes(connection: Connection, settings: Settings) -> None:
-    """Wait for hashes that are being stored, so that the caller sees all whose changed_at is earlier than this call.
+    """Wait until hashes that are being stored are committed.
 
-    A reader that waits first thus misses no change: it sees it, or the change has a later changed_at.
+    A reader that calls this first misses no change: either it sees the change, or changed_at is later than this call.
     """
     connection.autocommit = True
     with connection.cursor() as cursor:
@@ -118,7 +118,7 @@ def _hashes_lock(settings: Settings) -> str:
 
 
 def _store(cursor: Cursor, hashes: sql.Identifier, snapshots: sql.Identifier, scope: Scope, run_id: str) -> None:
-    # Only of the scope: after an upgrade the others wait for the run that publishes their snapshots again.
+    # Only in the scope: after an upgrade, other hashes wait until a run publishes their snapshots again.
     cursor.execute(
         sql.SQL(
             """

@@ -1,4 +1,4 @@
-"""WhiteBalloon's highlights as they are now, published without building any snapshot."""
+"""Publishing WhiteBalloon's current highlights without building snapshots."""
 
 from collections.abc import Callable
 
@@ -20,10 +20,10 @@ from wrapper.warehouse.rights import check_rights
 
 
 def refresh(warehouse: Warehouse) -> None:
-    """Read WhiteBalloon's highlights and publish them if they have changed, under the lock of a run.
+    """Read WhiteBalloon's highlights and publish them if they have changed, holding the lock of a run.
 
     Raises NoRightError if the user of the warehouse may not write, ConfigurationError if nothing is published or
-    WhiteBalloon cannot be read, LockedError while a run holds the lock, and BuildError if their tests fail.
+    WhiteBalloon cannot be read, LockedError while a run holds the lock, and BuildError if a data test fails.
     """
     with warehouse.connection as connection, connection.cursor() as cursor:
         if not relations.exists(cursor, relations.snapshots(warehouse.settings)):
@@ -41,9 +41,9 @@ def refresh(warehouse: Warehouse) -> None:
 def publish_if_changed(
     warehouse: Warehouse, inputs: Inputs, on_progress: Callable[[dbt_client.Progress], None]
 ) -> None:
-    """Publish the highlights that were loaded, unless they are published as they are.
+    """Publish the loaded highlights, unless they are published already.
 
-    Raises BuildError if their tests fail.
+    Raises BuildError if a data test fails.
     """
     settings = warehouse.settings
     with warehouse.connection as connection, connection.cursor() as cursor:
@@ -56,7 +56,7 @@ def publish_if_changed(
 
 
 def remember(cursor: Cursor, inputs: Inputs, before: str | None) -> None:
-    """Store that these highlights are published, if they are as they were `before` they were."""
+    """Remember that these highlights are published, if they have not changed since the digest `before`."""
     if before == inputs.digest(cursor, Unit.HIGHLIGHTS):
         unchanged.remember(cursor, inputs.settings, Unit.HIGHLIGHTS, Scope(), before, unchanged.Counts())
 

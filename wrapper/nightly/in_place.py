@@ -1,4 +1,4 @@
-"""WhiteBalloon's own tables on Postgres, which are read where they are."""
+"""Reading WhiteBalloon's own tables on Postgres in place."""
 
 import contextlib
 from typing import Any
@@ -17,7 +17,7 @@ from wrapper.warehouse.connection import Warehouse
 from wrapper.warehouse.environment import CONNECT_SECONDS
 from wrapper.warehouse.error_text import first_line
 
-# Two URLs that lead to the same database of the same running server give the same.
+# Equal for two URLs that lead to the same database of the same running server.
 _IDENTITY = "select pg_postmaster_start_time(), oid from pg_database where datname = current_database()"
 
 
@@ -39,7 +39,7 @@ def check_tables(warehouse: Warehouse, lock_seconds: int | None = None) -> list[
     Raises ConfigurationError if one cannot be read, and BuildError if one stays locked for `lock_seconds`, or as long
     as the session waits for locks.
     """
-    # A transaction of its own, so that WhiteBalloon's migrations need not wait for anything else.
+    # In a transaction of its own, so that WhiteBalloon's migrations wait for nothing else.
     with warehouse.connection as connection, connection.cursor() as cursor:
         if lock_seconds is not None:
             cursor.execute("set local lock_timeout = %s", (f"{lock_seconds}s",))
@@ -72,7 +72,7 @@ def _identity(connection: Connection) -> tuple[object, ...] | None:
 
 
 def _is_in_place(cursor: Cursor, settings: Settings, table: SourceTable) -> bool:
-    """Tell whether WhiteBalloon's schema has the table, which only an optional one may be missing from."""
+    """Return whether WhiteBalloon's schema has the table; only an optional one may be missing."""
     name = f"{settings.wb_schema}.{table.name}"
     cursor.execute("savepoint source")
     try:

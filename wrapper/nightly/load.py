@@ -1,4 +1,4 @@
-"""Copying WhiteBalloon's SQLite tables into the warehouse: all of them in one transaction, or none."""
+"""Copying WhiteBalloon's SQLite tables into the warehouse, all in one transaction."""
 
 import contextlib
 import hashlib
@@ -84,10 +84,10 @@ def load_highlights(warehouse: Warehouse) -> dict[str, str]:
 
 
 def has_analyses(settings: Settings) -> bool:
-    """Tell whether there is a file of analyses, or a link to one.
+    """Return whether the file of analyses exists.
 
-    Raises ConfigurationError where that cannot be seen: a directory that is closed must not cost every member the tags;
-    and where the file is missing though COMMENT_INSIGHTS_DB is set.
+    Raises ConfigurationError if the directory cannot be searched, since members would lose their tags, and if
+    COMMENT_INSIGHTS_DB is set but the file is missing.
     """
     try:
         settings.analyses_path.lstat()
@@ -106,9 +106,9 @@ def has_analyses(settings: Settings) -> bool:
 
 
 def check_file(setting: str, path: Path) -> None:
-    """See that a SQLite file of WhiteBalloon's can be read and has the tables it has to have.
+    """Check that a SQLite file of WhiteBalloon can be read and has the required tables.
 
-    Raises ConfigurationError where it cannot, or has not.
+    Raises ConfigurationError if not.
     """
     with open_sqlite(setting, path) as source:
         for table in source_tables():
@@ -119,7 +119,7 @@ def check_file(setting: str, path: Path) -> None:
 
 @contextlib.contextmanager
 def _failing() -> Iterator[None]:
-    """Tell a warehouse that fails, which is a failed run, from one that refuses, which is its configuration."""
+    """Turn a failure of the warehouse into BuildError, and a statement that it refuses into ConfigurationError."""
     try:
         yield
     # A worker of a Citus cluster that crashes may be reported as an internal error.
@@ -174,7 +174,7 @@ def _copy_tables(
 
 
 def _replace(cursor: Cursor, settings: Settings, table: SourceTable, chunks: Iterator[bytes]) -> str:
-    """Fill a fresh table with lines of COPY's text form, put it in the old one's place, and return their digest."""
+    """Fill a fresh table from lines in COPY's text format, replace the old table, and return the lines' digest."""
     final = sql.Identifier(settings.source_schema, table.name)
     fresh = sql.Identifier(settings.source_schema, f"{table.name}__fresh")
     columns = sql.SQL(", ").join(
@@ -183,7 +183,7 @@ def _replace(cursor: Cursor, settings: Settings, table: SourceTable, chunks: Ite
     )
     cursor.execute(sql.SQL("create table {} ({})").format(fresh, columns))
     if table.distributed_by and settings.sqlite_path is not None and settings.var("distributed"):
-        # Beside comments that are read in place on the coordinator, analyses must be there too.
+        # Comments read in place are on the coordinator, so the analyses must be there too.
         cursor.execute("select create_distributed_table(%s, %s)", (fresh.as_string(cursor), table.distributed_by))
     stream = _Stream(chunks)
     try:
@@ -200,13 +200,13 @@ def _replace(cursor: Cursor, settings: Settings, table: SourceTable, chunks: Ite
 
 
 class _Stream(io.RawIOBase):
-    """Chunks of lines as the file that COPY reads."""
+    """Chunks of lines as a file for COPY."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         super().__init__()
         self._chunks = chunks
         self.digest = hashlib.blake2b(digest_size=32)
-        # psycopg2 turns whatever read() raises into an error of its own.
+        # psycopg2 replaces exceptions that read() raises with its own.
         self.error: BaseException | None = None
 
     def read(self, _size: int = -1, /) -> bytes:

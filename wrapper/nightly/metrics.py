@@ -1,4 +1,4 @@
-"""Sending a run's metrics to StatsD, so that no host can fail or delay a run."""
+"""Sending a run's metrics to StatsD without letting a host fail or delay the run."""
 
 import contextlib
 import threading
@@ -9,7 +9,7 @@ from wrapper.nightly.run_log import Entry
 from wrapper.settings import Settings
 
 _PREFIX = "signal_glaze"
-# Resolving a name has no time limit of its own.
+# Name resolution has no time limit of its own.
 _PATIENCE_SECONDS = 1.0
 
 
@@ -43,5 +43,5 @@ def _client(host: str, port: int) -> StatsClient:
     try:
         return StatsClient(host, port, prefix=_PREFIX)
     except OSError:
-        # A host that has only an IPv6 address.
+        # The host has only an IPv6 address.
         return StatsClient(host, port, prefix=_PREFIX, ipv6=True)

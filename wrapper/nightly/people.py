@@ -1,4 +1,4 @@
-"""Who WhiteBalloon's users are and what they are members of: read from its own tables when asked, and never stored."""
+"""WhiteBalloon's users and memberships, read from its own tables on demand and never stored."""
 
 import dataclasses
 from pathlib import Path
@@ -19,7 +19,7 @@ from wrapper.warehouse.known import memberships_query
 def read_names(settings: Settings, connection: Connection | None) -> dict[int, str]:
     """Return the name of each of WhiteBalloon's users, by id.
 
-    `connection` is one to the warehouse, needed where WhiteBalloon is on Postgres. Raises ConfigurationError where
+    `connection` is a connection to the warehouse, needed if WhiteBalloon is on Postgres. Raises ConfigurationError if
     WhiteBalloon cannot be read.
     """
     return dict(_rows(settings, connection, "users", "select id, username from {}"))
@@ -28,16 +28,16 @@ def read_names(settings: Settings, connection: Connection | None) -> dict[int, s
 def read_memberships(settings: Settings, connection: Connection | None) -> list[tuple[int, str]]:
     """Return the user id and the group's slug of each membership, oldest first.
 
-    `connection` is as for read_names(). Raises ConfigurationError where WhiteBalloon cannot be read.
+    `connection` is as for read_names(). Raises ConfigurationError if WhiteBalloon cannot be read.
     """
     return _rows(settings, connection, "user_attributes", f"{memberships_query()} order by id")
 
 
 def resolve(settings: Settings, connection: Connection | None, scope: Scope, user_argument: str = "--user") -> Scope:
-    """Return the scope with the ids of the users that it has by name.
+    """Return the scope with user names replaced by ids.
 
-    `connection` is as for read_names(), `user_argument` what the command line calls a user. Raises UnknownNameError
-    that names each unknown user, and ConfigurationError where WhiteBalloon cannot be read.
+    `connection` is as for read_names(); `user_argument` is the name of the option or argument for a user. Raises
+    UnknownNameError for unknown users, and ConfigurationError if WhiteBalloon cannot be read.
     """
     if not scope.user_names:
         return scope
@@ -65,7 +65,7 @@ def _rows(settings: Settings, connection: Connection | None, table: str, query: 
 
 
 def _sqlite_rows(path: Path, query: str) -> list[Any]:
-    # Without a copy: reading so few rows keeps WhiteBalloon from writing for milliseconds.
+    # No copy is made: reading so few rows blocks WhiteBalloon's commits only for milliseconds.
     with open_sqlite("DATABASE_URL", path) as source:
         source.connection.text_factory = lambda raw: raw.decode(errors="replace")
         return source.connection.execute(query).fetchall()

@@ -33,7 +33,7 @@ from wrapper.warehouse.snapshots import read_snapshots
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What the command line asked for."""
+    """What the user asked for on the command line."""
 
     scope: Scope
     dry_run: bool
@@ -45,7 +45,7 @@ class Request:
 
 @dataclasses.dataclass(frozen=True)
 class Listener:
-    """Where a run reports to: lines for people, dbt's progress, and in the end the run-log entry."""
+    """Callbacks for a run: lines for people, dbt's progress, and finally the run-log entry."""
 
     line: Callable[[str], None]
     progress: Callable[[dbt_client.Progress], None]
@@ -53,9 +53,9 @@ class Listener:
 
 
 def run_snapshot(request: Request, listener: Listener) -> Entry:
-    """Run once and return the run-log entry, which is appended and sent as metrics however the run ends.
+    """Run once and return the run-log entry, which is logged and sent as metrics however the run ends.
 
-    Raises WrapperError, or KeyboardInterrupt, after both.
+    Raises WrapperError or KeyboardInterrupt, after logging.
     """
     log = RunLog(read_storage_dir())
     started = time.monotonic()
@@ -70,7 +70,7 @@ def run_snapshot(request: Request, listener: Listener) -> Entry:
         version=importlib.metadata.version("signal-profile-snapshots"),
     )
     try:
-        # Once a run has ended, or failed, no interrupt can keep it from being logged as just that.
+        # Interrupts wait once the run has ended or failed, so that it is logged with its real outcome.
         with interrupts.let_in():
             settings = read_settings()
             for disagreement in read_disagreements():
@@ -99,7 +99,7 @@ def run_snapshot(request: Request, listener: Listener) -> Entry:
 
 
 def _run(settings: Settings, request: Request, entry: Entry, listener: Listener) -> int | None:
-    """Fill in the entry, and return how many bios are to be rewritten, None where nothing was published."""
+    """Fill in the entry, and return how many bios must be rewritten, or None if nothing was published."""
     stale_highlights = None
     if request.output_dir is not None and not request.dry_run:
         snapshot_files.prepare(request.output_dir)
@@ -148,7 +148,7 @@ def _run(settings: Settings, request: Request, entry: Entry, listener: Listener)
 def _hash(
     warehouse: Warehouse, request: Request, entry: Entry, inputs: unchanged.Inputs, before: dict[Unit, str | None]
 ) -> None:
-    """Hash what was built, and remember the inputs that it was built from, if these are as they were `before`."""
+    """Hash what was built, and remember its inputs if they have not changed since the digests `before`."""
     settings, connection = warehouse.settings, warehouse.connection
     if not warehouse.run_lock.is_held():
         raise BuildError("the lock was lost while dbt worked, so another run may have written: run again")
@@ -156,7 +156,7 @@ def _hash(
         target_users, attempted = hashes.count_memberships(cursor, settings)
 
     def remember(cursor: Cursor, outcome: hashes.Outcome) -> None:
-        # What was written to WhiteBalloon's Postgres while dbt read it may be built or not.
+        # If WhiteBalloon's Postgres changed during the build, it is unknown which rows dbt read.
         if before[Unit.SNAPSHOTS] == inputs.digest(cursor, Unit.SNAPSHOTS):
             counts = unchanged.Counts(target_users, attempted, outcome.generated, outcome.snapshots_digest)
             unchanged.remember(cursor, settings, Unit.SNAPSHOTS, request.scope, before[Unit.SNAPSHOTS], counts)
@@ -181,7 +181,7 @@ def _fill_in(entry: Entry, counts: unchanged.Counts, changed: int = 0, removed: 
 def _scope_holds_anything(warehouse: Warehouse, scope: Scope) -> bool:
     settings = warehouse.settings
     with warehouse.connection as connection, connection.cursor() as cursor:
-        # Hashes too: rows that `wrapper dbt` took away have left theirs behind.
+        # Hashes too: they outlive rows that were removed through `wrapper dbt`.
         tables = [relations.snapshots(settings), relations.hashes(settings)]
         return holds_anything(cursor, settings, scope, [table for table in tables if relations.exists(cursor, table)])
 

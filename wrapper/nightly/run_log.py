@@ -1,4 +1,4 @@
-"""The run log: one JSON line a run, appended so that no torn or concurrent write damages another line."""
+"""The run log: one JSON line per run, appended so that torn or concurrent writes damage no other line."""
 
 import dataclasses
 import fcntl
@@ -14,7 +14,7 @@ NAME = "signal_profile_snapshot.log"
 
 @dataclasses.dataclass
 class Entry:
-    """One run; a count that the run did not reach is None. docs/operating.md describes the fields."""
+    """One run. Counts that the run did not reach are None. docs/operating.md describes the fields."""
 
     timestamp: str
     run_id: str
@@ -42,9 +42,9 @@ class Entry:
 
 
 class RunLog:
-    """The log file of a storage directory, opened before the run so that a run never goes unlogged.
+    """The log file in a storage directory, opened before the run so that every run can be logged.
 
-    Raises ConfigurationError where it cannot be written.
+    Raises ConfigurationError if it cannot be written.
     """
 
     def __init__(self, storage_dir: Path) -> None:
@@ -56,9 +56,9 @@ class RunLog:
             raise ConfigurationError(f"STORAGE_DIR: {path} cannot be written: {error.strerror}") from error
 
     def append(self, entry: Entry) -> None:
-        """Append the entry as a line of its own, whatever a killed run left behind.
+        """Append the entry as a line of its own, terminating a line that a killed run left incomplete.
 
-        Raises ConfigurationError where it cannot be written, as on a full disk.
+        Raises ConfigurationError if it cannot be written, for example because the disk is full.
         """
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         try:

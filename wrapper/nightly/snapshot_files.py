@@ -1,4 +1,4 @@
-"""The files of --output-dir: one a snapshot, replaced atomically, left alone where nothing changed."""
+"""The files of --output-dir: one per snapshot, replaced atomically, and left alone if unchanged."""
 
 import hashlib
 import json
@@ -19,9 +19,9 @@ _LONGEST_NAME = 255
 
 
 def prepare(directory: Path) -> None:
-    """Make the directory where it is missing.
+    """Create the directory if it is missing.
 
-    Raises ConfigurationError where it cannot be written to.
+    Raises ConfigurationError if it cannot be written to.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -32,11 +32,11 @@ def prepare(directory: Path) -> None:
 
 
 def file_name(user_id: int, group_slug: str) -> str:
-    """Return a snapshot's file name: everything in the slug outside A-Z, a-z, 0-9, _, . and - percent-encoded.
+    """Return a snapshot's file name, with all of the slug percent-encoded except A-Z, a-z, 0-9, _, . and -.
 
-    Where that is too long for a file name, `~` and the SHA-256 of the slug, in lower-case hex, stand for the slug.
+    If that is too long for a file name, the slug is replaced by `~` and its SHA-256 in lower-case hex.
     """
-    # quote() leaves a tilde as it is, whatever is asked of it.
+    # quote() never encodes a tilde.
     slug = urllib.parse.quote(group_slug, safe="").replace("~", "%7E")
     name = f"{user_id}-{slug}.json"
     if len(name) > _LONGEST_NAME:
@@ -45,10 +45,10 @@ def file_name(user_id: int, group_slug: str) -> str:
 
 
 def write_files(directory: Path, snapshots: Iterable[SignalProfileSnapshot], scope: Scope) -> None:
-    """Write a file for each snapshot whose content is not there yet, and delete those of other snapshots in the scope.
+    """Write the file of each snapshot, unless it is up to date, and delete files of other snapshots in the scope.
 
-    `snapshots` are all that the scope has; files of other programs stay. Raises ConfigurationError, after everything
-    else is done, where a file cannot be written or deleted.
+    `snapshots` are all snapshots in the scope. Files of other programs stay. Raises ConfigurationError, after
+    processing all files, if some could not be written or deleted.
     """
     failures, published = [], set()
     for snapshot in snapshots:
@@ -70,12 +70,12 @@ def write_files(directory: Path, snapshots: Iterable[SignalProfileSnapshot], sco
 
 
 def _is_in_scope(name: str, scope: Scope) -> bool:
-    """Whether file_name() gives this name to a snapshot in the scope; what merely looks alike is not ours to delete."""
+    """Whether file_name() returns this name for a snapshot in the scope; similar names belong to other programs."""
     match = _NAME.fullmatch(name)
     if match is None or match[1] != str(user_id := int(match[1])) or not -(2**63) <= user_id < 2**63:
         return False
     if match[2].startswith("~"):
-        # A digest does not say of which slug it is.
+        # The slug cannot be recovered from its digest.
         if scope.group_slugs is None:
             return scope.user_ids is None or user_id in scope.user_ids
         return any(scope.covers(user_id, slug) and name == file_name(user_id, slug) for slug in scope.group_slugs)
@@ -84,7 +84,7 @@ def _is_in_scope(name: str, scope: Scope) -> bool:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Give the file this content, atomically, where it has another; raises OSError."""
+    """Replace the content of the file atomically, if it differs; raises OSError."""
     if path.is_file() and path.read_bytes() == content:
         return
     fresh = path.with_name(f".{os.getpid()}.tmp")

@@ -13,7 +13,7 @@ from pathlib import Path
 from wrapper.dbt_project import SourceTable
 from wrapper.errors import ConfigurationError
 
-# How long to wait for WhiteBalloon to finish a commit that keeps readers out.
+# How long to wait while a commit of WhiteBalloon blocks readers.
 _BUSY_SECONDS = 30
 _BUSY_POLL_SECONDS = 0.05
 # Byte 18 of a SQLite file is its write version, which is 2 in WAL mode.
@@ -23,14 +23,14 @@ _CHANGE_COUNTER_OFFSET = 24
 
 @dataclasses.dataclass
 class SqliteSource:
-    """One SQLite file, open for one consistent read; `setting` names where its path came from."""
+    """A SQLite file that is open for one consistent read; `setting` is the setting that named its path."""
 
     setting: str
     path: Path
     connection: sqlite3.Connection
 
     def has_table(self, table: SourceTable) -> bool:
-        """Tell whether the file has the table.
+        """Return whether the file has the table.
 
         Raises ConfigurationError if the table lacks a column that the project reads.
         """
@@ -49,7 +49,7 @@ class SqliteSource:
         return {name.decode() if isinstance(name, bytes) else name for (name,) in found}
 
     def has_rows(self, name: str) -> bool:
-        """Tell whether the table of this name has a row."""
+        """Return whether the table with this name has a row."""
         query = f'select exists (select 1 from "{name}")'  # noqa: S608 - our own names
         return bool(self.connection.execute(query).fetchone()[0])
 
@@ -76,9 +76,9 @@ def open_sqlite(setting: str, path: Path) -> Iterator[SqliteSource]:
 
 @contextlib.contextmanager
 def copy_sqlite(setting: str, path: Path, storage_dir: Path) -> Iterator[SqliteSource]:
-    """Copy a SQLite file to a private one below `storage_dir`, and open that; its texts come as bytes.
+    """Copy a SQLite file to a private file below `storage_dir` and open the copy, which returns text as bytes.
 
-    WhiteBalloon can write again as soon as the copy is made. The private file has no name, so nothing is left of it
+    WhiteBalloon can write again as soon as the copy is complete. The private file has no name, so the system removes it
     even if this process is killed.
     Raises ConfigurationError if the file cannot be read, or the copy cannot be written.
     """
@@ -103,9 +103,9 @@ def copy_sqlite(setting: str, path: Path, storage_dir: Path) -> Iterator[SqliteS
 
 
 def _leave_wal_mode(descriptor: int) -> None:
-    """Mark a copy as one with a rollback journal: a file without a name cannot have a WAL beside it."""
+    """Switch the copy to a rollback journal, since a file without a name cannot have a WAL file beside it."""
     os.pwrite(descriptor, bytes([1, 1]), _WRITE_VERSION_OFFSET)
-    # SQLite reads the first page again only if the file's change counter has moved.
+    # SQLite re-reads the first page only if the file's change counter has changed.
     counter = int.from_bytes(os.pread(descriptor, 4, _CHANGE_COUNTER_OFFSET), "big")
     os.pwrite(descriptor, (counter ^ 1).to_bytes(4, "big"), _CHANGE_COUNTER_OFFSET)
 
@@ -126,11 +126,11 @@ def _explaining(setting: str, path: Path) -> Iterator[None]:
 
 def _begin(connection: sqlite3.Connection) -> None:
     connection.execute("begin")
-    # SQLite's own way to wait for a lock cannot be interrupted.
+    # SQLite's own wait for a lock cannot be interrupted.
     deadline = time.monotonic() + _BUSY_SECONDS
     while True:
         try:
-            # The first read after `begin` fixes what all later ones see.
+            # The first read after `begin` fixes the snapshot for all later reads.
             connection.execute("select count(*) from sqlite_master").fetchone()
             return
         except sqlite3.OperationalError as error:

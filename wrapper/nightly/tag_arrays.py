@@ -10,9 +10,9 @@ _PLAIN = re.compile(rb'\[(?:"[^"\\\x00-\x1f]*"(?:, ?"[^"\\\x00-\x1f]*")*)?\]')
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPED = {"t": "\t", "n": "\n", "r": "\r"}
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-# Every JSON reader has a limit, and Python's differs by version; nobody means the labels of a deeper text.
+# Python's own limit differs by version. Texts nested deeper than this count as arrays without labels.
 _DEEPEST = 500
-# A string without its end goes on to that of the text: looking inside it again would cost quadratic time.
+# An unterminated string extends to the end of the text; scanning it again would take quadratic time.
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
@@ -35,12 +35,12 @@ def json_array(value: bytes) -> bytes:
     labels = [
         _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", entry) if isinstance(entry, str) else None for entry in entries
     ]
-    # JSON in ASCII holds no control character, so that only its backslashes are COPY's.
+    # ASCII JSON contains no control characters, so only backslashes need COPY's escape.
     return json.dumps(labels).replace("\\", r"\\").encode()
 
 
 def _nesting(text: str) -> int:
-    """How deep the brackets outside strings go."""
+    """Return how deeply brackets outside strings are nested."""
     depth = deepest = 0
     if text.count("[") + text.count("{") > _DEEPEST:
         for match in _STRING_OR_BRACKET.finditer(text):
@@ -57,5 +57,5 @@ def _refuse(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-# Numbers stay unread: Python and Postgres each have a limit on them, and no rule asks for them.
+# Numbers are not parsed: no rule needs them, and Python and Postgres have different limits.
 _ARRAYS = json.JSONDecoder(parse_int=_unread, parse_float=_unread, parse_constant=_refuse)

@@ -1,4 +1,4 @@
-"""Nights on which nothing has changed that a run reads, nor what it published: dbt has nothing to do then."""
+"""Detecting that nothing has changed since the last run, neither inputs nor published rows, so dbt need not run."""
 
 import dataclasses
 import enum
@@ -19,7 +19,7 @@ from wrapper.settings import Settings
 from wrapper.warehouse import relations
 
 _PACKAGE_DIR = Path(__file__).resolve().parents[1]
-# Every write gives a row another xmin or ctid, so the rows themselves need not be read.
+# Each write changes xmin or ctid, so the values of rows need not be read.
 _ROWS = """
 select count(*), sum(hashtextextended(xmin::text || ctid::text, 0))::text from {table} where {condition}
 """
@@ -42,7 +42,7 @@ _COLUMNS = """array(
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-    """What the run log says of a run that has built, and of later ones that had nothing to build."""
+    """The counts of a run that built, logged again for later runs that had nothing to build."""
 
     target_users: int = 0
     attempted: int = 0
@@ -51,13 +51,13 @@ class Counts:
 
 
 class Unit(enum.Enum):
-    """What is published together, as `meta.unit` names it in the dbt project."""
+    """A set of models that is published together; `meta.unit` names it in the dbt project."""
 
     SNAPSHOTS = "snapshots"
     HIGHLIGHTS = "highlights"
 
     def reads(self, table: SourceTable) -> bool:
-        """Tell whether the unit is built from this table."""
+        """Return whether the unit is built from this table."""
         return table.is_highlights == (self is Unit.HIGHLIGHTS)
 
     def tables(self, settings: Settings) -> list[sql.Identifier]:
@@ -70,10 +70,10 @@ class Unit(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """All that a run reads: the project, and WhiteBalloon's rows.
+    """All inputs of a run: the project and WhiteBalloon's rows.
 
-    `sources` are the dbt vars that say where the rows are, and `loaded` has the digests of the tables that were copied;
-    those on Postgres are looked at in place.
+    `sources` are the dbt vars that locate the rows. `loaded` has the digests of the tables that were copied; tables on
+    Postgres are inspected in place.
     """
 
     settings: Settings
@@ -81,9 +81,9 @@ class Inputs:
     loaded: dict[str, str]
 
     def digest(self, cursor: Cursor, unit: Unit) -> str | None:
-        """Return a digest of what the unit is built from, as it is now.
+        """Return a digest of the current inputs of the unit.
 
-        None if it cannot be told whether WhiteBalloon's rows have changed, as behind a view.
+        Returns None if changes of WhiteBalloon's rows cannot be detected, for example behind a view.
         """
         found: dict[str, object] = {
             "project": project_digest([_PACKAGE_DIR, PROJECT_DIR]),
@@ -99,7 +99,7 @@ class Inputs:
 
 
 def project_digest(folders: Iterable[Path]) -> str:
-    """Return a digest of the code in these folders, and of the versions of what runs it."""
+    """Return a digest of the code in these folders and of the versions of the packages that run it."""
     digest = hashlib.sha256()
     for package in ("signal-profile-snapshots", "dbt-core", "dbt-postgres"):
         digest.update(f"{package} {importlib.metadata.version(package)}\n".encode())
@@ -112,7 +112,8 @@ def project_digest(folders: Iterable[Path]) -> str:
 def _code(folder: Path) -> Iterable[Path]:
     for name in ("macros", "models", "seeds", "tests/generic", "tests/intermediate"):
         yield from (path for path in (folder / name).rglob("*") if path.is_file())
-    yield from (*folder.glob("dbt_project.yml"), *folder.glob("profiles.yml"), *folder.glob("*.py"))
+    for name in ("dbt_project.yml", "profiles.yml", "selectors.yml", "*.py"):
+        yield from folder.glob(name)
 
 
 def _in_place(cursor: Cursor, table: sql.Identifier) -> object:
@@ -127,7 +128,7 @@ def _in_place(cursor: Cursor, table: sql.Identifier) -> object:
 
 
 def remember(cursor: Cursor, settings: Settings, unit: Unit, scope: Scope, inputs: str | None, counts: Counts) -> None:
-    """Store what a unit was built from and published as, in the transaction that completes its publishing."""
+    """Store the inputs and the published state of a unit, in the transaction that completes its publishing."""
     if inputs is None:
         return
     table = relations.last_builds(settings)
@@ -153,7 +154,7 @@ def remember(cursor: Cursor, settings: Settings, unit: Unit, scope: Scope, input
 
 
 def recall(cursor: Cursor, settings: Settings, unit: Unit, scope: Scope, inputs: str | None) -> Counts | None:
-    """Return what the last build of the unit counted, if a build from these inputs would publish the same again."""
+    """Return the counts of the unit's last build, if building from these inputs would publish the same rows."""
     table = relations.last_builds(settings)
     if not relations.exists(cursor, table) or not all(
         relations.exists(cursor, published) for published in unit.tables(settings)
@@ -168,7 +169,7 @@ def recall(cursor: Cursor, settings: Settings, unit: Unit, scope: Scope, inputs:
 
 
 def _published(cursor: Cursor, settings: Settings, unit: Unit, scope: Scope) -> str:
-    """Return a digest of the published relations, and of the scope's rows in those of the unit."""
+    """Return a digest of all published relations, and of the scope's rows in the unit's tables."""
     cursor.execute(_RELATIONS.format(columns=_COLUMNS), (sql.Identifier(settings.warehouse_schema).as_string(cursor),))
     found: list[object] = [cursor.fetchall()]
     for table in unit.tables(settings):

@@ -21,7 +21,7 @@ _BATCH = 1000
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """Which snapshots to export: those in the scope whose hash moved since, and whose bio is to be rewritten."""
+    """Which snapshots to export: those in the scope, optionally only changed ones or only those with a stale bio."""
 
     scope: Scope
     changed_since: datetime | None = None
@@ -29,7 +29,7 @@ class Selection:
 
 
 def export_lines(warehouse: Warehouse, selection: Selection) -> Iterator[str]:
-    """Yield a line of JSON for each selected snapshot, by user and group, all from one view of the data.
+    """Yield a line of JSON for each selected snapshot, ordered by user and group, from one moment of the data.
 
     Raises ConfigurationError where nothing is published yet, or a user or group of the selection is unknown.
     """
@@ -65,7 +65,7 @@ def export_lines(warehouse: Warehouse, selection: Selection) -> Iterator[str]:
     }
     await_hashes(warehouse.connection, settings)
     with reading(warehouse, selection.scope) as connection:
-        # With hold: the server keeps the rows when the transaction ends, so a slow reader does not hold back vacuum.
+        # `with hold` keeps the rows after the transaction ends, so a slow reader does not hold back vacuum.
         cursor = connection.cursor(name="export", cursor_factory=RealDictCursor, withhold=True)
         cursor.itersize = _BATCH
         cursor.execute(query, parameters)

@@ -1,4 +1,4 @@
-"""Which bios are fresh, and which are to be rewritten."""
+"""Which bios are fresh, and which must be rewritten."""
 
 import dataclasses
 from typing import Any
@@ -13,7 +13,7 @@ from wrapper.warehouse.connection import Warehouse
 
 @dataclasses.dataclass(frozen=True)
 class Freshness:
-    """How many bios there are by reason, and those to rewrite, by user and group."""
+    """The number of bios per reason, and the bios to rewrite, ordered by user and group."""
 
     counts: dict[str, int]
     to_rewrite: list[dict[str, Any]]

@@ -12,7 +12,7 @@ from wrapper.settings import Settings
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """A user in at least one imported group; the name is None if WhiteBalloon has no such user any more."""
+    """A user with at least one membership; the name is None if WhiteBalloon no longer has the user."""
 
     user_id: int
     name: str | None
@@ -20,7 +20,7 @@ class Member:
 
 
 def read_members(settings: Settings, connection: Connection | None, group_slugs: Sequence[str]) -> list[Member]:
-    """Return the members of these groups, or of all if none is given, by id, each with all of the groups.
+    """Return the members of these groups, or of all groups if none is given, ordered by id, each with all groups.
 
     `connection` is as for read_names(). Raises UnknownScopeError that names each group without members, and
     ConfigurationError where WhiteBalloon cannot be read.

@@ -1,4 +1,4 @@
-"""What is published, as it is at one moment."""
+"""Reading what is published, as of one moment."""
 
 import contextlib
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from wrapper.warehouse.known import refuse_unknown
 
 @contextlib.contextmanager
 def reading(warehouse: Warehouse, scope: Scope = EVERYTHING, user_argument: str = "--user") -> Iterator[Connection]:
-    """Open one read-only moment of what is published.
+    """Open a read-only transaction that sees one moment of what is published.
 
     Raises ConfigurationError where nothing is published yet, or a user or group of the scope is unknown there;
     `user_argument` is what the command line calls a user.
@@ -23,7 +23,7 @@ def reading(warehouse: Warehouse, scope: Scope = EVERYTHING, user_argument: str 
     with warehouse.connection as connection:
         connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
         with connection.cursor() as cursor:
-            # The view is what a build makes last.
+            # A build creates this view last.
             if not relations.exists(cursor, relations.freshness(settings)):
                 raise ConfigurationError(NOTHING_PUBLISHED)
             # A release without the table of memberships may have published last.

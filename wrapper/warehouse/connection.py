@@ -1,4 +1,4 @@
-"""The connection to the warehouse, which starts and stops the embedded server where that is the warehouse."""
+"""Connecting to the warehouse, and starting and stopping the embedded server if that is the warehouse."""
 
 import contextlib
 import os
@@ -47,18 +47,18 @@ def connect() -> Connection:
 
 
 def embedded_server(settings: Settings) -> EmbeddedServer:
-    """Return the embedded Postgres below STORAGE_DIR, whether it is made yet or not."""
+    """Return the embedded Postgres below STORAGE_DIR, which may not have been set up yet."""
     return EmbeddedServer(settings.storage_dir / "postgres")
 
 
 @contextlib.contextmanager
 def open_warehouse(settings: Settings, to_write: bool = True) -> Iterator[Warehouse]:
-    """Open the warehouse of the settings, starting the embedded Postgres where it is that and does not run.
+    """Open the warehouse that the settings name, starting the embedded Postgres if necessary.
 
-    Sets libpq's variables for this process and what it starts. A server that was started only on demand is stopped at
-    the end, unless somebody else is connected by then. Unless `to_write`, nothing asks for the right to write.
-    Raises ConfigurationError where the warehouse cannot be reached or is not usable, or a right is missing, and
-    BuildError where it fails later on.
+    Sets libpq's variables for this process and its children. A server that was started on demand is stopped at the end
+    unless another session is connected to it. The right to write is checked only if `to_write`.
+    Raises ConfigurationError if the warehouse cannot be reached or used, or if a right is missing, and BuildError if it
+    fails later.
     """
     os.environ["WAREHOUSE_SCHEMA"] = settings.warehouse_schema
     try:
@@ -78,9 +78,9 @@ def open_warehouse(settings: Settings, to_write: bool = True) -> Iterator[Wareho
 
 @contextlib.contextmanager
 def open_published(settings: Settings) -> Iterator[Warehouse]:
-    """Open the warehouse for a command that only reads what is published, as open_warehouse() does.
+    """Open the warehouse for a command that only reads what is published.
 
-    Raises ConfigurationError where there is no embedded Postgres yet, in place of making one.
+    Raises what open_warehouse() raises, and ConfigurationError if the embedded Postgres has not been set up yet.
     """
     if settings.warehouse is None:
         try:
@@ -88,7 +88,7 @@ def open_published(settings: Settings) -> Iterator[Warehouse]:
         except FileNotFoundError as error:
             raise ConfigurationError(NOTHING_PUBLISHED) from error
         except OSError:
-            # Opening it says why, and what to do.
+            # open_warehouse() reports the reason.
             pass
     with open_warehouse(settings, to_write=False) as warehouse:
         yield warehouse
@@ -110,7 +110,7 @@ def _connection(settings: Settings) -> Iterator[Connection]:
             connection = connect()
         yield connection
     finally:
-        # Without a connection there is no telling who else has one: the next command will.
+        # Without a connection, other sessions cannot be counted; the next command stops the server.
         if connection is not None:
             with server.guard():
                 own_session = connection.info.backend_pid
@@ -120,7 +120,7 @@ def _connection(settings: Settings) -> Iterator[Connection]:
 
 
 def _check(connection: Connection) -> None:
-    # dbt's profile names these two, and libpq knows them once it is connected.
+    # dbt's profile needs both, and libpq knows them once it is connected.
     os.environ["PGUSER"] = connection.info.user
     os.environ["PGDATABASE"] = connection.info.dbname
     if connection.server_version < _OLDEST_VERSION:
@@ -137,7 +137,7 @@ def _check(connection: Connection) -> None:
 
 
 def runs_on(server: EmbeddedServer) -> bool:
-    """Tell whether a command of the wrapper is connected to the running server."""
+    """Return whether a command of the wrapper is connected to the running server."""
     with (
         contextlib.suppress(psycopg2.OperationalError),
         contextlib.closing(psycopg2.connect(server.url())) as connection,
@@ -150,7 +150,7 @@ def runs_on(server: EmbeddedServer) -> bool:
 
 
 def _anybody_on(server: EmbeddedServer, but: int) -> bool:
-    # On a connection of its own: the run's may have been ended from outside, or by an interrupt.
+    # A new connection, since the run's own may have been terminated.
     with (
         contextlib.suppress(psycopg2.Error, ConfigurationError),
         contextlib.closing(psycopg2.connect(server.url())) as connection,

@@ -1,4 +1,4 @@
-"""The version of the published contract: kept in a table of its own, checked before a run, upgraded on request."""
+"""The version of the published contract: stored in a table, checked before each run, upgraded on request."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from wrapper.errors import ConfigurationError
 from wrapper.warehouse import relations
 from wrapper.warehouse.connection import Warehouse
 
-# Whatever depends on what we published, by way of any number of views, and is not ours.
+# Relations of others that depend on published relations, directly or through views.
 _OTHERS = """
 with recursive dependent as (
     select view.oid, view.oid::regclass::text as name
@@ -31,7 +31,7 @@ select name from dependent where not oid = any(%(published)s::oid[]) order by na
 
 @dataclasses.dataclass(frozen=True)
 class Upgrade:
-    """What an upgrade takes away: the published relations of another version, and the views of others on them."""
+    """What an upgrade drops: the published relations of another version, and other people's views on them."""
 
     version: int
     relations: list[str]
@@ -39,9 +39,9 @@ class Upgrade:
 
 
 def check_version(warehouse: Warehouse) -> None:
-    """Refuse to publish into relations of another version of the contract.
+    """Check that the published relations, if any, have this version of the contract.
 
-    Raises ConfigurationError with the command that upgrades them.
+    Raises ConfigurationError, naming the command that upgrades them.
     """
     found = _published_version(warehouse)
     if found is not None and found != _own_version():
@@ -52,7 +52,7 @@ def check_version(warehouse: Warehouse) -> None:
 
 
 def plan_upgrade(warehouse: Warehouse) -> Upgrade | None:
-    """Return what an upgrade would take away; None where what is published is of this version, or nothing is."""
+    """Return what an upgrade would drop; None if nothing is published or the version is current."""
     version = _published_version(warehouse)
     if version is None or version == _own_version():
         return None
@@ -75,13 +75,13 @@ def plan_upgrade(warehouse: Warehouse) -> Upgrade | None:
 
 
 def upgrade(warehouse: Warehouse, plan: Upgrade) -> None:
-    """Drop what the plan names, in one transaction; the next run over everybody publishes it anew.
+    """Drop what the plan names, in one transaction; the next run of all members publishes it again.
 
-    The hashes stay, so that the run knows which snapshots moved.
+    The hashes stay, so that the next run knows which snapshots changed.
     """
     with warehouse.connection as connection, connection.cursor() as cursor:
         for name in plan.relations:
-            # Names as Postgres itself quotes them; a view may have gone with an earlier one.
+            # Postgres has quoted these names; a view may have been dropped along with an earlier one.
             cursor.execute("select relkind from pg_class where oid = to_regclass(%s)", (name,))
             if row := cursor.fetchone():
                 cursor.execute(f"drop {'view' if row[0] == 'v' else 'table'} {name} cascade")
@@ -92,7 +92,7 @@ def _own_version() -> int:
 
 
 def _published_version(warehouse: Warehouse) -> int | None:
-    # As the macro published_contract_version() reads it for plain dbt.
+    # The macro published_contract_version() does the same for plain dbt.
     contract, snapshots = relations.contract(warehouse.settings), relations.snapshots(warehouse.settings)
     with warehouse.connection as connection, connection.cursor() as cursor:
         if relations.exists(cursor, contract):

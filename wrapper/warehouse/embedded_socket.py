@@ -13,18 +13,18 @@ from wrapper.errors import ConfigurationError
 SOCKET = ".s.PGSQL.5432"
 # sockaddr_un holds 104 bytes on macOS and 108 on Linux, with SOCKET and a NUL at the end.
 _LONGEST_DIRECTORY = 88
-# libpq reads a comma as the end of a host.
+# libpq reads a comma as the end of a host name.
 _PLAIN_DIRECTORY = re.compile(r"[A-Za-z0-9/_.-]+")
-# Not TMPDIR, which may be long itself. /run/user comes second because it goes away at logout.
+# Not TMPDIR, which may be long too. /run/user is second because it is removed at logout.
 _LINK_PLACES = ("/tmp", f"/run/user/{os.geteuid()}")  # noqa: S108 - what is in there is checked
 
 
 def socket_dir(data_dir: Path) -> Path:
-    """Return the path by which libpq reaches the socket's directory: the data directory's, or that of a link to it.
+    """Return the path through which libpq reaches the socket: the data directory, or a symbolic link to it.
 
-    A link is made where the path of the data directory is too long for a socket or has characters that libpq reads
-    as more than a name. Its own path is always the same, and in a directory that only this user can enter.
-    Raises ConfigurationError where there is no such directory.
+    A link is needed if the path of the data directory is too long for a socket or contains characters that libpq treats
+    specially. The link's path is stable, and only this user can enter its directory.
+    Raises ConfigurationError if no such link can be made.
     """
     path = str(data_dir)
     fits = len(path) <= _LONGEST_DIRECTORY

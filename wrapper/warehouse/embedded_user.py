@@ -1,4 +1,4 @@
-"""As whom the programs of Postgres run, since they refuse to run as root."""
+"""The user that runs Postgres's programs, which refuse to run as root."""
 
 import contextlib
 import functools
@@ -12,9 +12,9 @@ from wrapper.errors import ConfigurationError
 
 
 def make_storage_dir(storage_dir: Path) -> None:
-    """Make the directory where it is missing; the mode of one that is there is its owner's.
+    """Create the directory if it is missing; an existing one keeps its mode.
 
-    It is this user's alone, but that where Postgres has to run as another user that one may pass through.
+    Only this user can enter it, except where Postgres has to run as another user, who must be able to pass through.
     """
     if storage_dir.is_dir():
         return
@@ -26,7 +26,10 @@ def make_storage_dir(storage_dir: Path) -> None:
 
 
 def server_identity(data_dir: Path, programs: Path) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """How to run Postgres's programs, which refuse uid 0: a command prefix and arguments for subprocess."""
+    """Return a command prefix and arguments for subprocess that run a program of Postgres as a user other than root.
+
+    Raises ConfigurationError if no such user can reach the files.
+    """
     if os.geteuid() != 0:
         return (), {}
     if data_dir.exists() and (owner := data_dir.stat().st_uid):
@@ -36,7 +39,7 @@ def server_identity(data_dir: Path, programs: Path) -> tuple[tuple[str, ...], di
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError, OSError, subprocess.SubprocessError):
             user = pwd.getpwnam(name).pw_uid
-            # Both must be reachable for that user; opening a directory to the world is not ours to do.
+            # That user must be able to reach both; this project never widens the mode of a directory.
             for command in (
                 [str(programs / "postgres"), "--version"],
                 ["test", "-x", str(data_dir.parent)],
@@ -50,14 +53,14 @@ def server_identity(data_dir: Path, programs: Path) -> tuple[tuple[str, ...], di
 
 
 def _as_user(user: int) -> dict[str, Any]:
-    # A user that owns a mounted volume need not be in this system's list.
+    # The owner of a mounted volume may be missing from this system's list of users.
     with contextlib.suppress(KeyError):
         return {"user": user, "group": pwd.getpwuid(user).pw_gid, "extra_groups": []}
     return {"user": user, "group": user, "extra_groups": []}
 
 
 def _user_namespace() -> tuple[str, ...]:
-    # initdb looks its user's name up, and nobody is on every system's list.
+    # initdb looks up its user's name, and `nobody` exists on every system.
     nobody = pwd.getpwnam("nobody")
     return ("unshare", "--user", f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}")
 

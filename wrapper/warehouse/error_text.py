@@ -1,10 +1,10 @@
-"""What may be told of a database error."""
+"""Database errors without the values that they quote."""
 
 import psycopg2
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of a database error, without a value in it; the lines after it may quote rows."""
+    """Return the first line of a database error without the values in it; later lines may quote whole rows."""
     line = str(error).strip().partition("\n")[0]
     if isinstance(error, psycopg2.DataError):
         # `invalid input syntax for type bigint: "a message"`

@@ -1,4 +1,4 @@
-"""Which users and groups there are, as far as a scope can name them."""
+"""The users and groups that a scope can name."""
 
 from collections.abc import Sequence
 
@@ -13,9 +13,9 @@ from wrapper.warehouse import relations
 
 
 def memberships_query() -> str:
-    """Return the query for the memberships in a table of user attributes, with `{}` in the place of its name.
+    """Return a query for the memberships in a table of user attributes; `{}` stands for the table's name.
 
-    Postgres and SQLite both understand it; macros/memberships.sql has the same rule for dbt.
+    It runs on Postgres and on SQLite. The dbt macro is_membership_key() has the same rule.
     """
     prefix = project_vars()["membership_key_prefix"]
     quoted = "'" + prefix.replace("'", "''") + "'"
@@ -26,9 +26,9 @@ def memberships_query() -> str:
 
 
 def holds_anything(cursor: Cursor, settings: Settings, scope: Scope, published: Sequence[sql.Identifier]) -> bool:
-    """Tell whether the scope holds a membership, or a row in one of the `published` tables.
+    """Return whether the scope contains a membership or a row of the `published` tables.
 
-    Raises UnknownScopeError that names each user and slug that has neither.
+    Raises UnknownScopeError for users and slugs that have neither.
     """
     attributes = relations.source(settings, "user_attributes")
     memberships = sql.SQL(f"({memberships_query()}) as memberships").format(attributes)
@@ -45,9 +45,9 @@ def holds_anything(cursor: Cursor, settings: Settings, scope: Scope, published: 
 def refuse_unknown(
     cursor: Cursor, scope: Scope, known: Sequence[sql.Composable], user_argument: str = "--user"
 ) -> None:
-    """Raise UnknownScopeError that names each user and slug of the scope that is in none of the `known` relations.
+    """Raise UnknownScopeError for users and slugs of the scope that none of the `known` relations contains.
 
-    `user_argument` is what the command line calls a user.
+    `user_argument` is the name of the option or argument for a user.
     """
     unknown = []
     for column, argument, wanted in (

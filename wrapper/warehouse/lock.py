@@ -21,7 +21,7 @@ class RunLock:
     def acquire(self, wait_seconds: float) -> None:
         """Take the lock, waiting up to `wait_seconds` for another run to end.
 
-        Raises LockedError when the time runs out.
+        Raises LockedError if the time runs out.
         """
         deadline = time.monotonic() + wait_seconds
         while not self._scalar("select pg_try_advisory_lock(hashtextextended(%s, 0))", self._name):
@@ -37,7 +37,7 @@ class RunLock:
         self._scalar("select pg_advisory_unlock(hashtextextended(%s, 0))", self._name)
 
     def is_held(self) -> bool:
-        """Tell whether the lock is still held; it is lost when its session is ended from outside."""
+        """Return whether the lock is still held; it is lost if its session is terminated."""
         with contextlib.suppress(psycopg2.Error):
             return self._scalar(
                 """

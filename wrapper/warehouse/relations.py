@@ -7,7 +7,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 
 from wrapper.settings import Settings
 
-# What every published relation is called, before a word of its own.
+# The names of all published relations begin with this.
 PREFIX = "signal_profile_"
 Name = Callable[[Settings], sql.Identifier]
 
@@ -33,20 +33,20 @@ attachments = _published("attachments")
 runs = _published("runs")
 contract = _published("contract")
 
-# What the last build had in its scope, and its finished rows that are not published yet.
+# The memberships in the scope of the last build, and its finished rows before they are published.
 built_memberships = _intermediate("int_memberships")
 candidates = _intermediate("int_snapshot_candidates")
-# What nightly/unchanged.py remembers.
+# Written and read by nightly/unchanged.py.
 last_builds = _intermediate("last_builds")
 
 
 def source(settings: Settings, table: str) -> sql.Identifier:
-    """Return where a table of WhiteBalloon's own is read: in its schema on Postgres, else the copy of it."""
+    """Return the relation to read for a table of WhiteBalloon: its own on Postgres, else our copy."""
     return sql.Identifier(settings.read_schema, table)
 
 
 def exists(cursor: Cursor, relation: sql.Identifier) -> bool:
-    """Tell whether the warehouse has the relation."""
+    """Return whether the warehouse has the relation."""
     cursor.execute("select to_regclass(%s) is not null", (relation.as_string(cursor),))
     row = cursor.fetchone()
     return bool(row and row[0])

@@ -7,9 +7,9 @@ from wrapper.settings import Settings
 
 
 def check_rights(settings: Settings, connection: Connection) -> None:
-    """Check that the user of the warehouse may do what a run does.
+    """Check that the user of the warehouse has the rights that a run needs.
 
-    Raises NoRightError with the first right that is missing.
+    Raises NoRightError for the first missing right.
     """
     with connection, connection.cursor() as cursor:
         cursor.execute("show transaction_read_only")
@@ -19,7 +19,7 @@ def check_rights(settings: Settings, connection: Connection) -> None:
             )
         cursor.execute("select has_database_privilege(current_database(), 'temporary')")
         if cursor.fetchone() != (True,):
-            # Without it a run would fail only after it has published.
+            # Without this check, a run would fail only after it has published.
             raise NoRightError(
                 f"user {connection.info.user!r} may not create temporary tables, which a run needs: grant it temporary "
                 f"on database {connection.info.dbname!r}, as deploy/roles.sql does"

@@ -15,14 +15,14 @@ from wrapper.warehouse import relations
 
 @dataclasses.dataclass(frozen=True)
 class LastRun:
-    """When a run ended, with its offset, and how long that is ago, both by the warehouse's clock."""
+    """When a run ended, with time zone, and how long ago that was, both by the warehouse's clock."""
 
     finished_at: datetime
     age: timedelta
 
 
 def record_run(cursor: Cursor, settings: Settings, scope: Scope, run_id: str) -> None:
-    """Record that a run has just brought the scope up to date, in place of the last one over the same scope."""
+    """Record that a run has just brought the scope up to date, replacing the record for the same scope."""
     parameters: dict[str, object] = {
         name: None if values is None else Json(sorted(set(values))) for name, values in scope.parameters().items()
     }
@@ -49,13 +49,13 @@ def record_run(cursor: Cursor, settings: Settings, scope: Scope, run_id: str) ->
 
 
 def read_last_run(connection: Connection, settings: Settings, scope: Scope) -> LastRun | None:
-    """Return the last run over all members of the scope's groups: of several groups, the one whose run is oldest.
+    """Return the last run that covered all members of the scope's groups; for several groups, the oldest of theirs.
 
-    None where no run is recorded for one of them.
+    Returns None if one of the groups has no recorded run.
     """
     runs = relations.runs(settings)
     with connection.cursor() as cursor:
-        # A release that had no such table may have published last.
+        # The last run may have been made by a release without this table.
         if not relations.exists(cursor, runs):
             return None
         cursor.execute(

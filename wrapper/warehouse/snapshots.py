@@ -15,7 +15,7 @@ SNAPSHOT_COLUMNS = [field.name for field in dataclasses.fields(SignalProfileSnap
 
 
 def read_snapshots(connection: Connection, table: sql.Identifier, scope: Scope) -> Iterator[SignalProfileSnapshot]:
-    """Yield the table's snapshots in the scope, by user and group, through a server-side cursor."""
+    """Yield the table's snapshots in the scope, ordered by user and group, through a server-side cursor."""
     with connection.cursor(name="snapshots", cursor_factory=RealDictCursor) as cursor:
         cursor.itersize = _BATCH
         cursor.execute(

@@ -9,7 +9,7 @@ import string
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tests.wrapper.test_rows import link, row, tag
+from tests.wrapper.rules.test_rows import link, row, tag
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 NOON = "2024-03-18T12:00:00"

@@ -6,7 +6,7 @@ from collections import Counter
 import emoji
 
 from tests.wrapper.faults.messages import Parsed
-from tests.wrapper.test_links import expected_links
+from tests.wrapper.rules.test_links import expected_links
 
 _WHITE_SPACE = " \t\n\r\f\v"
 _LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")

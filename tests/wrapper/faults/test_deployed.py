@@ -10,10 +10,10 @@ import psycopg2
 import pytest
 
 from tests.wrapper.conftest import query, wait_until
+from tests.wrapper.deploy.test_deploy_files import DEPLOY, INSTALLED, need
 from tests.wrapper.faults.machine import Machine, boot
 from tests.wrapper.pages import blocks, copy_clone
-from tests.wrapper.test_deploy import DEPLOY, INSTALLED, need
-from tests.wrapper.test_versions import copy_to_postgres
+from tests.wrapper.warehouse.test_versions import copy_to_postgres
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 pytestmark = pytest.mark.full
@@ -179,7 +179,7 @@ def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
 
 def test_whiteballoon_on_sqlite(operated: Operated) -> None:
     before = operated.files()
-    [prepare] = commands("WB on SQLite")
+    [prepare] = commands("WhiteBalloon on SQLite")
     operated.look_before(prepare)
     operated.nights_by_systemd()
     operated.nights_beside_others()
@@ -217,13 +217,13 @@ def test_whiteballoon_on_postgres(operated: Operated, tmp_path: Path) -> None:
     """
     files, catalogue = operated.files(), query(admin, rights)
 
-    roles, password = commands("WB on Postgres")[0].splitlines(keepends=True)
+    roles, password = commands("WhiteBalloon on Postgres")[0].splitlines(keepends=True)
     machine.run(roles)
     machine.run(password, stdin="PASSWORD\nPASSWORD\n")
-    [settings] = blocks(DEPLOY / "README.md", "ini", "WB on Postgres")
+    [settings] = blocks(DEPLOY / "README.md", "ini", "WhiteBalloon on Postgres")
     machine.run(f"cd /srv/whiteballoon && cat > .env <<'X'\n{settings}X\nchown whiteballoon: .env && chmod 600 .env")
     machine.run("rm /srv/whiteballoon/data/app.db")
-    [prepare] = commands("WB on SQLite")
+    [prepare] = commands("WhiteBalloon on SQLite")
     operated.look_before(prepare)
     operated.nights_by_systemd()
     operated.look_after()

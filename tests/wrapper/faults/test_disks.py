@@ -6,7 +6,7 @@ import pytest
 
 from tests.wrapper.conftest import Wrapper
 from tests.wrapper.disks import SmallDisk
-from tests.wrapper.test_rows import awkward_whiteballoon
+from tests.wrapper.rules.test_rows import awkward_whiteballoon
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 

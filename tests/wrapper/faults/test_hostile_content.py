@@ -10,8 +10,8 @@ import pytest
 
 from tests.wrapper.conftest import Wrapper, query
 from tests.wrapper.faults.hostile import ENTRIES, HOSTILE_NAMES, NOON, WHITE_SPACE, Entry, Rows
+from tests.wrapper.rules.test_rows import row
 from tests.wrapper.servers import Server
-from tests.wrapper.test_rows import row
 from tests.wrapper.whiteballoon import WhiteBalloon
 from wrapper import SignalProfileSnapshot
 

@@ -14,7 +14,7 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from tests.wrapper.conftest import Wrapper, query, wait_until
-from tests.wrapper.test_after_publishing import INTERRUPTED
+from tests.wrapper.nightly.test_after_publishing import INTERRUPTED
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 MEMBERS = 40

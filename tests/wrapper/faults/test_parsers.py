@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from tests.wrapper.faults.messages import Messages, Parsed
 from tests.wrapper.faults.reference import read
+from tests.wrapper.rules.test_links import HAND_PICKED as LINKS
+from tests.wrapper.rules.test_links import PIECES as LINK_PIECES
 from tests.wrapper.servers import Server
-from tests.wrapper.test_links import HAND_PICKED as LINKS
-from tests.wrapper.test_links import PIECES as LINK_PIECES
 
 HAND_PICKED = [
     *LINKS, "", " \n\t", "(no text)", "(Reactions: )", "(Reactions:  )", "(Reactions: x)", "(Reactions: 👍)",

@@ -142,10 +142,7 @@ def test_dbt_at_its_most_talkative(wrapper: Wrapper, amount: Callable[[int, int]
     injections = [(VIOLATED_CHECK, "violates check constraint"), (FAILED_CAST, "(InvalidTextRepresentation)")]
     for injection, said in injections[: amount(1, 2)]:
         with injected(wrapper, *injection):
-            result = wrapper(
-                *("dbt", "--debug", "--log-level-file", "debug", "build"),
-                *("--exclude-resource-type", "unit_test", "--exclude", "path:tests/macros"),
-            )
+            result = wrapper("dbt", "--debug", "--log-level-file", "debug", "build", "--selector", "nightly")
         assert result.code == 1
         assert said in result.stdout
         (results,) = wrapper.cwd.glob("storage/dbt/*/dbt/run_results.json")

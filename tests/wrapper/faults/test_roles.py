@@ -11,7 +11,7 @@ import pytest
 from tests.wrapper.conftest import Wrapper, query
 from tests.wrapper.pages import blocks
 from tests.wrapper.servers import VERSIONS, Server
-from tests.wrapper.test_versions import copy_to_postgres
+from tests.wrapper.warehouse.test_versions import copy_to_postgres
 from tests.wrapper.whiteballoon import WhiteBalloon
 from wrapper.dbt_project import PROJECT_DIR, source_tables
 

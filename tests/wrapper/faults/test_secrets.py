@@ -11,7 +11,7 @@ import pytest
 
 from tests.wrapper.conftest import Result, Wrapper, query
 from tests.wrapper.servers import Server, start_server
-from tests.wrapper.test_versions import copy_to_postgres
+from tests.wrapper.warehouse.test_versions import copy_to_postgres
 from tests.wrapper.whiteballoon import WhiteBalloon
 from wrapper.errors import ConfigurationError
 from wrapper.settings import read_settings

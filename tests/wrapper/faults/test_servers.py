@@ -14,8 +14,8 @@ import pytest
 
 from tests.wrapper.conftest import Wrapper, wait_until
 from tests.wrapper.faults.test_kills import random_moment
+from tests.wrapper.rules.test_rows import awkward_whiteballoon
 from tests.wrapper.servers import Server, start_server
-from tests.wrapper.test_rows import awkward_whiteballoon
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 

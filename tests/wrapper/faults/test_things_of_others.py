@@ -9,8 +9,8 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from tests.wrapper.conftest import Wrapper, query
-from tests.wrapper.test_rows import awkward_whiteballoon
-from tests.wrapper.test_versions import copy_to_postgres
+from tests.wrapper.rules.test_rows import awkward_whiteballoon
+from tests.wrapper.warehouse.test_versions import copy_to_postgres
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 # Changes the candidates the moment they are built, as a broken rule would.

@@ -1,0 +1,41 @@
+{#- Give a published relation its description as a comment, with the version of the contract that a run looks for. -#}
+{%- macro describe_with_version() -%}
+    comment on {{ 'table' if _is_published_table() else 'view' }} {{ this }} is
+    {{ text_literal((model.description | trim) ~ " Contract version " ~ var('contract_version') ~ ".") }}
+{%- endmacro -%}
+
+{#-
+    The version of what is published; none where nothing is. Installations that have no table signal_profile_contract yet
+    have it in the comment of the snapshots; if that was edited, they are of version 1, which alone was published so.
+-#}
+{%- macro published_contract_version() -%}
+    {%- set contract = published_relation('signal_profile_contract') -%}
+    {%- set snapshots = published_relation('signal_profile_snapshots') -%}
+    {%- set version = run_query("select max(contract_version) from " ~ contract).rows[0][0] if contract -%}
+    {%- if version -%}
+        {{- return(version | int) -}}
+    {%- elif snapshots -%}
+        {{- return(run_query(
+            "select coalesce(substring(obj_description(" ~ text_literal(snapshots.render()) ~ "::regclass, 'pg_class')"
+            ~ " from 'Contract version ([0-9]+)[.]$'), '1')"
+        ).rows[0][0] | int) -}}
+    {%- endif -%}
+    {{- return(none) -}}
+{%- endmacro -%}
+
+{#- Refuse to publish beside relations of another version; what only computes and tests goes on. -#}
+{%- macro refuse_another_contract() -%}
+    {%- if execute -%}
+        {%- set publishing = [] -%}
+        {%- for unique_id in selected_resources if publication_unit(graph.nodes.get(unique_id)) -%}
+            {%- do publishing.append(unique_id) -%}
+        {%- endfor -%}
+        {%- set version = published_contract_version() if publishing else none -%}
+        {%- if version not in [none, var('contract_version')] -%}
+            {%- do exceptions.raise_compiler_error(
+                "Schema " ~ target.schema ~ " holds version " ~ version ~ " of the published contract, and this is version "
+                ~ var('contract_version') ~ ": run `wrapper upgrade` to see what would be replaced"
+            ) -%}
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro -%}

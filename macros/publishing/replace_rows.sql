@@ -1,0 +1,21 @@
+{#- How candidates become published rows: what the incremental strategies delete and insert. -#}
+
+{#- The incremental strategy replace_all: every row goes, all that were built come, in one transaction. -#}
+{%- macro get_incremental_replace_all_sql(arg_dict) -%}
+    {{- _replace_rows(arg_dict, 'true') -}}
+{%- endmacro -%}
+
+{#- The incremental strategy replace_scope: rows of the scope go, the candidates come, in one transaction. -#}
+{%- macro get_incremental_replace_scope_sql(arg_dict) -%}
+    {{- _replace_rows(arg_dict, scope_filter('user_id', 'group_slug')) -}}
+{%- endmacro -%}
+
+{%- macro _replace_rows(arg_dict, condition) -%}
+    {%- set columns = get_quoted_csv(arg_dict["dest_columns"] | map(attribute="name")) -%}
+    delete from {{ arg_dict["target_relation"] }}
+    where {{ condition }};
+
+    insert into {{ arg_dict["target_relation"] }} ({{ columns }})
+    select {{ columns }}
+    from {{ arg_dict["temp_relation"] }};
+{%- endmacro -%}

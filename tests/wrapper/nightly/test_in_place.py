@@ -1,0 +1,68 @@
+"""WhiteBalloon on Postgres: a table that a migration locks, and a warehouse that is another database."""
+
+import time
+from collections.abc import Callable
+
+import psycopg2
+import pytest
+
+from tests.wrapper.cli.test_bad_input import one_line
+from tests.wrapper.conftest import Wrapper
+from tests.wrapper.warehouse.test_versions import copy_to_postgres
+from tests.wrapper.whiteballoon import WhiteBalloon
+
+
+@pytest.fixture
+def in_place(wrapper: Wrapper, whiteballoon: WhiteBalloon, make_database: Callable[[], str]) -> Wrapper:
+    """A WhiteBalloon on Postgres with a member."""
+    whiteballoon.group(1)
+    url = make_database()
+    copy_to_postgres(whiteballoon, url)
+    wrapper.environ = {"DATABASE_URL": url, "WB_SCHEMA": "wb", "PROFILE_SIGNAL_GLAZE": "1"}
+    return wrapper
+
+
+def test_a_table_that_a_migration_of_whiteballoon_locks_is_named(in_place: Wrapper) -> None:
+    url = in_place.environ["DATABASE_URL"]
+    migration = psycopg2.connect(url)
+    with migration.cursor() as cursor:
+        cursor.execute("lock table wb.request_comments in access exclusive mode")
+    result = in_place("snapshot", "--all", DATABASE_URL=f"{url}&options=-c%20lock_timeout%3D500")
+    locked = "wb.request_comments, a table of WhiteBalloon's, is locked by another session, such as a migration"
+    assert (result.code, result.stderr) == (1, f"wrapper: WB_SCHEMA: {locked}: run again when that has ended\n")
+    started = time.monotonic()
+    doctor = in_place("doctor")
+    assert doctor.code == 2
+    assert f"FIX  tables in place: WB_SCHEMA: {locked}" in doctor.stdout
+    # Not the minute that a run waits.
+    assert time.monotonic() - started < 30
+    migration.close()
+
+
+def test_a_warehouse_that_is_another_database_than_whiteballoons_is_a_warning(
+    in_place: Wrapper, whiteballoon: WhiteBalloon, make_database: Callable[[], str]
+) -> None:
+    url = in_place.environ["DATABASE_URL"]
+    other = make_database()
+    copy_to_postgres(whiteballoon, other)
+    nowhere = "postgresql://whiteballoon:secret@127.0.0.1:1/whiteballoon"
+    for database, warehouse, warning in (
+        (url, f"{url}&application_name=same", None),
+        (url, other, "DATABASE_URL and WAREHOUSE_URL lead to different databases: "),
+        (nowhere, other, "DATABASE_URL cannot be reached (connection to server "),
+    ):
+        warnings = in_place.succeed("load", DATABASE_URL=database, WAREHOUSE_URL=warehouse).stderr
+        assert ("WAREHOUSE_URL" in warnings) == (warning is not None)
+        assert f"warning: {warning or ''}" in warnings
+        assert "secret" not in warnings
+        shown = in_place("doctor", DATABASE_URL=database, WAREHOUSE_URL=warehouse).stdout
+        found = {line.split(": ")[0].split(maxsplit=1)[1]: line for line in shown.splitlines()}
+        assert "on Postgres, read at WAREHOUSE_URL" in found["WhiteBalloon"]
+        assert found["tables in place"].startswith("ok " if warning is None else f"WARN tables in place: {warning}")
+
+
+def test_a_table_that_does_not_exist_is_named(in_place: Wrapper) -> None:
+    line = one_line(in_place, "load", WB_SCHEMA="public")
+    assert line == (
+        "WB_SCHEMA: the warehouse has no table public.user_attributes: is WhiteBalloon in this database and schema?"
+    )

@@ -1,0 +1,76 @@
+"""A run that would lose most of what is published fails, whatever kind of run it is, until the losses are accepted.
+
+What counts as a loss is in test_publish.py, without a run for each case.
+"""
+
+import json
+
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+
+from tests.wrapper.conftest import Wrapper, query
+from tests.wrapper.reading.test_doctor import findings
+from tests.wrapper.rules.test_rows import awkward_whiteballoon
+from tests.wrapper.whiteballoon import WhiteBalloon
+
+ADVICE = (
+    "check DATABASE_URL, COMMENT_INSIGHTS_DB and what they name, or run once with --accept-losses if this is right; "
+    "the published snapshots are as they were"
+)
+TAGS = "all tags, which 2 published snapshots have"
+EVERYTHING = (
+    f"10 of 10 published snapshots, {TAGS}, all links, which 2 published snapshots have, "
+    "all reactions, which 3 published snapshots have, all attachments, which 2 published snapshots have"
+)
+
+
+def test_a_collapse_is_not_published(wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection) -> None:
+    awkward_whiteballoon(whiteballoon)
+    wrapper.snapshot("--all")
+    published = "select xmin, t::text from signal_profiles.signal_profile_snapshots as t order by 2"
+    before = query(warehouse, published)
+    assert findings(wrapper, 0)["losses"].startswith("ok: ")
+
+    # Without the file of analyses; the setting that names it is not set.
+    whiteballoon.analyses.close()
+    file = whiteballoon.analyses_path.rename(whiteballoon.analyses_path.with_name("moved.db"))
+    found = findings(wrapper, 2)
+    assert found["analyses"] == "WARN: there is no file data/comment_llm_insights.db, so there will be no tags"
+    assert found["losses"].startswith("FIX: there are no analyses, but 10 snapshots are published: a run would fail")
+    failed = wrapper("snapshot", "--all", "--json")
+    assert (failed.code, json.loads(failed.stdout)["status"]) == (1, "failed")
+    assert failed.stderr.splitlines() == [
+        "warning: COMMENT_INSIGHTS_DB: there is no file data/comment_llm_insights.db, so there are no tags",
+        f"wrapper: this run would lose {TAGS}: {ADVICE}",
+    ]
+    assert wrapper.log()[-1]["error"] == f"this run would lose {TAGS}: {ADVICE}"
+    # A setting that names a missing file stops a run before it has loaded anything.
+    refused = wrapper("snapshot", "--all", COMMENT_INSIGHTS_DB="nope.db")
+    assert (refused.code, refused.stderr) == (
+        2,
+        "wrapper: COMMENT_INSIGHTS_DB: there is no file nope.db: correct the setting, or unset it if this WhiteBalloon "
+        "has no analyses\n",
+    )
+
+    file.rename(whiteballoon.analyses_path)
+    whiteballoon.execute("delete from user_attributes")
+    assert findings(wrapper, 2)["losses"].startswith("FIX: there are no memberships, but 10 snapshots are published")
+    dry = wrapper("snapshot", "--all", "--dry-run")
+    assert (dry.code, dry.stderr) == (1, f"wrapper: this run would lose {EVERYTHING}: {ADVICE}\n")
+    assert query(warehouse, published) == before
+
+    # Scopes with fewer than five published snapshots come and go.
+    assert wrapper.snapshot("--user", "1", "--dry-run")["removed"] == 2
+    assert wrapper.snapshot("--all", "--accept-losses")["removed"] == 10
+    assert query(warehouse, published) == []
+
+
+def test_plain_dbt_says_what_a_collapse_would_lose(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
+) -> None:
+    awkward_whiteballoon(whiteballoon)
+    wrapper.snapshot("--all")
+    query(warehouse, "delete from signal_profiles_source.request_comments")
+    result = wrapper("dbt", "build", "--exclude-resource-type", "unit_test")
+    assert result.code == 1
+    assert f"This would lose {EVERYTHING}: check the sources and settings, or publish it once" in result.stdout
+    assert query(warehouse, "select count(*) from signal_profiles.signal_profile_snapshots") == [(10,)]

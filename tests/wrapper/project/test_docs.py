@@ -1,0 +1,143 @@
+"""Documents that say what the code says too."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import psycopg2
+import pytest
+
+from tests.wrapper.conftest import Wrapper
+from tests.wrapper.faults.reference import read
+from tests.wrapper.pages import PAGES, blocks
+from wrapper import SignalProfileSnapshot
+from wrapper.cli import cli
+from wrapper.dbt_project import PROJECT_DIR
+from wrapper.errors import ExitCode
+from wrapper.settings import NAMES
+
+
+def test_the_page_of_commands_is_what_they_say() -> None:
+    said = subprocess.check_output([sys.executable, ".ci/commands.py"], cwd=PROJECT_DIR, text=True)
+    assert (PROJECT_DIR / "docs" / "commands.md").read_text() == said, "run make commands"
+
+
+def test_every_setting_is_on_its_page_and_in_the_example() -> None:
+    page = (PROJECT_DIR / "docs" / "settings.md").read_text()
+    example = (PROJECT_DIR / ".env.example").read_text()
+    assert [name for name in NAMES if f"`{name}`" not in page or name not in example] == []
+
+
+def test_every_exit_code_is_on_the_page_of_settings() -> None:
+    page = (PROJECT_DIR / "docs" / "settings.md").read_text().partition("## Exit codes")[2]
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)} == set(ExitCode)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT_DIR)))
+def test_a_page_links_to_what_there_is(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^)#\s]*)(?:#[^)]*)?\)", text):
+        if not target.startswith(("https://", "http://")):
+            assert not target or (page.parent / target).exists(), f"{page.name} links to {target}"
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#([^)]+)\)", text):
+        headings = re.findall(r"^#+ (.+)$", ((page.parent / target) if target else page).read_text(), re.MULTILINE)
+        slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+        assert anchor in slugs, f"{page.name} links to #{anchor} of {target}"
+
+
+def test_the_row_in_the_readme_is_the_first_of_the_example(example: Wrapper) -> None:
+    snapshot = example.export()[0]["snapshot"]
+    section = (PROJECT_DIR / "README.md").read_text().partition("## The table")[2]
+    row = dict(re.findall(r"^\| `(\w+)` \| \w+ \| `([^`]+)`", section, re.MULTILINE))
+    assert list(row) == list(snapshot)
+    for column, value in snapshot.items():
+        if isinstance(value, str):
+            assert row[column] == re.sub(r"(\.\d*?)0+$", r"\1", value.replace("T", " "))
+            continue
+        shown = json.loads(row[column].replace(", …]", "]"))
+        assert shown == (value[: len(shown)] if "…" in row[column] else value)
+
+
+def test_the_card_in_the_readme_is_what_show_prints(example: Wrapper) -> None:
+    card, _ = blocks(PROJECT_DIR / "README.md", "text")
+    shown = example.succeed("show", "1", "--group-slug", "harvardstcommons").stdout
+    # When the hash last changed is another time each time, and no editor keeps spaces at the end of a line.
+    printed, written = (re.sub(r"( |changed .*)+$", "", text, flags=re.MULTILINE).strip() for text in (shown, card))
+    assert written == printed
+
+
+def test_the_message_on_the_page_of_rules_gives_what_its_table_says() -> None:
+    page = PROJECT_DIR / "docs" / "rules.md"
+    message, *_ = blocks(page, "text")
+    facts = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", page.read_text(), re.MULTILINE))
+    found = read(message.strip())
+    assert found.links == [("https://www.example.org/drills?id=7", "example.org", 1)]
+    assert facts["top_links"] == "`https://www.example.org/drills?id=7` once, with the domain `example.org`"
+    for column, counts in (("reaction_counts", found.reactions), ("attachment_counts", found.attachments)):
+        assert facts[column] == ", ".join(f"`{key}` once" for key, count in counts.items() if count == 1)
+
+
+def test_the_hash_on_the_page_of_rules_is_that_of_its_row() -> None:
+    (block,) = blocks(PROJECT_DIR / "docs" / "rules.md", "text", "The hash")
+    row, digest = block.splitlines()
+    snapshot = SignalProfileSnapshot.from_dict(json.loads(row))
+    assert (snapshot.canonical_json(), snapshot.snapshot_hash()) == (row, digest)
+
+
+def test_every_block_says_what_it_holds() -> None:
+    """So that no command hides in a block that no test runs."""
+    for page in PAGES:
+        opening = re.findall(r"^ *```(.*)$", page.read_text(), re.MULTILINE)[::2]
+        assert set(opening) <= {"sh", "sql", "python", "diff", "ini", "text", "yaml"}, page.name
+
+
+def test_every_command_in_a_sentence_exists() -> None:
+    makefile = (PROJECT_DIR / "Makefile").read_text()
+    for page in PAGES:
+        for code in re.findall(r"`([^`\n]+)`", page.read_text()):
+            for target in re.findall(r"^make ([a-z-]+)$", code):
+                assert f"\n{target}:" in makefile, f"{page.name}: {code}"
+            for words in re.findall(r"^(?:\.venv/bin/)?wrapper ([a-z].*)$", code):
+                name, *arguments = words.split()
+                command: click.Command = cli.commands[name]
+                options = {option for parameter in command.params for option in parameter.opts}
+                given = {word for word in arguments if word.startswith("--")}
+                assert name == "dbt" or given <= options, f"{page.name}: {code}"
+
+
+def test_every_query_on_a_page_has_an_answer(example: Wrapper) -> None:
+    connection = psycopg2.connect(example.environ["WAREHOUSE_URL"])
+    written = [(page.name, block) for page in PAGES for block in blocks(page, "sql")]
+    queries = [(name, query) for name, block in written for query in block.split(";\n") if query.strip()]
+    assert len(queries) >= 4
+    with connection, connection.cursor() as cursor:
+        for name, query in queries:
+            cursor.execute(query)
+            assert cursor.fetchall(), f"{name}: {query}"
+    connection.close()
+
+
+def test_the_python_on_a_page_works(example: Wrapper) -> None:
+    line = example.export()[0]
+    found = [block for page in PAGES for block in blocks(page, "python")]
+    assert found
+    for block in found:
+        exec(block, {"line": line})  # noqa: S102 - that is what is tested
+
+
+def test_every_link_of_the_site_leads_to_a_page_of_it(tmp_path: Path) -> None:
+    """What a page links to in the repository is a page of the site too."""
+    report = tmp_path / "report.html"
+    report.touch()
+    subprocess.check_call([sys.executable, ".ci/site.py", tmp_path / "pages", report, report], cwd=PROJECT_DIR)
+    pages = list((tmp_path / "pages").rglob("*.md"))
+    assert len(pages) > len(PAGES)
+    for page in pages:
+        text = re.sub(r"^(```|~~~~).*?^\1$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+        for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text):
+            assert (page.parent / target).is_file(), f"{page} links to {target}"
+    listed = set(re.findall(r"[\w./]+\.md", (PROJECT_DIR / "mkdocs.yml").read_text()))
+    assert listed <= {str(page.relative_to(tmp_path / "pages")) for page in pages}

@@ -1,0 +1,228 @@
+"""Rules about the dbt project itself, read from its manifest."""
+
+import dataclasses
+import json
+import typing
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wrapper import LinkStat, SignalProfileSnapshot, TagStat
+from wrapper.dbt_project import PROJECT_DIR, project_vars
+
+PUBLISHED = "model.signal_profiles.signal_profile_snapshots"
+HIGHLIGHTS = "model.signal_profiles.signal_profile_highlights"
+TABLES = {
+    PUBLISHED,
+    "model.signal_profiles.signal_profile_snapshot_hashes",
+    "model.signal_profiles.signal_profile_runs",
+    "model.signal_profiles.signal_profile_memberships",
+    "model.signal_profiles.signal_profile_contract",
+    "model.signal_profiles.signal_profile_bio_inputs",
+    HIGHLIGHTS,
+}
+
+
+@pytest.fixture(scope="module")
+def parsed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, list[str]]:
+    """The manifest, and the warnings that parsing gave."""
+    from dbt.cli.main import dbtRunner
+
+    warnings: list[str] = []
+
+    def on_event(event: Any) -> None:
+        if event.info.level == "warn":
+            warnings.append(event.info.msg)
+
+    target: Path = tmp_path_factory.mktemp("target")
+    result = dbtRunner(callbacks=[on_event]).invoke(
+        ["--quiet", "--log-level-file", "none", "parse", "--no-partial-parse", "--show-all-deprecations",
+         "--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROJECT_DIR), "--target-path", str(target)]
+    )  # fmt: skip
+    assert result.success
+    return result.result, warnings
+
+
+def ancestors(manifest: Any, unique_id: str) -> set[str]:
+    found: set[str] = set()
+    waiting = [unique_id]
+    while waiting:
+        for parent in manifest.parent_map[waiting.pop()]:
+            if parent not in found:
+                found.add(parent)
+                waiting.append(parent)
+    return found
+
+
+def test_parsing_gives_no_warning(parsed: tuple[Any, list[str]]) -> None:
+    assert parsed[1] == []
+
+
+def test_every_data_test_stands_between_the_sources_and_the_published_rows(parsed: tuple[Any, list[str]]) -> None:
+    """dbt holds the published model back for a failing test only if it is built from all that the test reads."""
+    manifest = parsed[0]
+    manifest.build_parent_and_child_maps()
+    units = [ancestors(manifest, published) for published in (PUBLISHED, HIGHLIGHTS)]
+    tests = [
+        node
+        for node in manifest.nodes.values()
+        if node.resource_type == "test" and node.fqn[1] not in {"macros", "marts"}
+    ]
+    assert len(tests) > 15
+    for test in tests:
+        # The sources are WhiteBalloon's, and what harms the rows fails a test of the candidates too.
+        assert test.config.severity.lower() == ("warn" if test.fqn[1] == "staging" else "error"), test.name
+        # The rows that fail a test are people's.
+        assert not test.config.store_failures, test.name
+        assert not test.config.store_failures_as, test.name
+        assert test.depends_on.nodes, test.name
+        assert any(set(test.depends_on.nodes) <= before_publishing for before_publishing in units), test.name
+
+
+def test_what_publishing_needs_is_not_left_to_pull_requests(parsed: tuple[Any, list[str]]) -> None:
+    """The gate does not ask for tests with that tag, so only keys that other tests guarantee have it."""
+    nodes = parsed[0].nodes
+    tests = [node for node in nodes.values() if node.resource_type == "test"]
+    left = {node.unique_id for node in tests if "pull_request" in node.tags}
+    needed = [node for node in tests if node.fqn[1] not in {"macros", "marts", "staging"}]
+    keys = [node for node in needed if node.unique_id in left]
+    assert len(left) - len(keys) == len(tests) - len(needed) > 30
+    assert len(keys) == 10
+    assert len(needed) - len(keys) > 15
+    for test in keys:
+        assert test.test_metadata.name in {"unique_combination", "no_nulls"}, test.name
+        assert nodes[test.attached_node].access.value == "private", test.name
+
+
+def test_every_table_and_view_has_a_key(parsed: tuple[Any, list[str]]) -> None:
+    """A primary key, or a test that a column or a combination of columns is unique."""
+    nodes = parsed[0].nodes.values()
+    tested = {
+        node.attached_node
+        for node in nodes
+        if getattr(node, "test_metadata", None) and node.test_metadata.name in {"unique", "unique_combination"}
+    }
+    models = [node for node in nodes if node.resource_type == "model" and node.config.materialized != "ephemeral"]
+    assert len(models) > 20
+    for model in models:
+        constraints = {constraint.type.value for constraint in model.constraints}
+        assert model.unique_id in tested or "primary_key" in constraints, model.name
+
+
+def test_every_model_is_of_a_group_with_an_owner(parsed: tuple[Any, list[str]]) -> None:
+    manifest = parsed[0]
+    owners = {group.name: group.owner.name for group in manifest.groups.values()}
+    models = [node for node in manifest.nodes.values() if node.resource_type == "model"]
+    assert {model.group for model in models} == owners.keys() == {"snapshots", "bios", "internals"}
+    assert all(owners.values())
+    # What marts read is all of the internals that other groups may.
+    shared = {model.name for model in models if model.group == "internals" and model.access.value != "private"}
+    assert shared == {"int_memberships", "int_snapshot_candidates", "int_bio_inputs", "int_highlights"}
+    for exposure in manifest.exposures.values():
+        assert exposure.owner.name, exposure.name
+        assert exposure.maturity, exposure.name
+
+
+def test_everything_is_described(parsed: tuple[Any, list[str]]) -> None:
+    manifest = parsed[0]
+    nodes = [
+        *(node for node in manifest.nodes.values() if node.resource_type in {"model", "seed"}),
+        *manifest.sources.values(),
+    ]
+    assert len(nodes) > 15
+    for node in nodes:
+        assert node.description, node.unique_id
+        assert node.columns, node.unique_id
+        for column in node.columns.values():
+            assert column.description, f"{node.unique_id}.{column.name}"
+
+
+def test_every_test_of_its_own_file_is_described(parsed: tuple[Any, list[str]]) -> None:
+    tests = [node for node in parsed[0].nodes.values() if node.resource_type == "test"]
+    files = {node.original_file_path for node in tests if node.original_file_path.endswith(".sql")}
+    assert len(files) > 10
+    assert [node.name for node in tests if node.original_file_path in files and not node.description] == []
+    assert len(parsed[0].unit_tests) > 60
+    assert [unit_test.name for unit_test in parsed[0].unit_tests.values() if not unit_test.description] == []
+
+
+def test_what_is_public_has_a_contract(parsed: tuple[Any, list[str]]) -> None:
+    public = {node.unique_id: node for node in parsed[0].nodes.values() if getattr(node, "access", None) == "public"}
+    views = public.keys() - TABLES
+    assert public.keys() > TABLES
+    assert len(views) == 6
+    for node in public.values():
+        assert node.contract.enforced, node.unique_id
+        assert all(column.data_type for column in node.columns.values())
+    for name in TABLES:
+        assert [constraint.type.value for constraint in public[name].constraints].count("primary_key") == 1
+    kinds = [constraint.type.value for constraint in public[PUBLISHED].constraints]
+    assert kinds.count("check") >= 5
+    for column in public[PUBLISHED].columns.values():
+        assert [constraint.type.value for constraint in column.constraints] == ["not_null"], column.name
+
+
+def test_what_is_public_stands_on_its_own(parsed: tuple[Any, list[str]]) -> None:
+    """dbt drops what is not published with cascade, and WhiteBalloon must be free to: no view may stand on either."""
+    manifest = parsed[0]
+    manifest.build_parent_and_child_maps()
+    views = [node for node in manifest.nodes.values() if node.config.materialized == "published_view"]
+    assert len(views) == 6
+    for view in views:
+        assert set(manifest.parent_map[view.unique_id]) <= TABLES | {"model.signal_profiles.signal_profile_links"}
+    # Whatever is published comes after the gate that the snapshots went through.
+    for name in TABLES - {PUBLISHED}:
+        assert PUBLISHED in manifest.parent_map[name]
+
+
+def test_everything_public_is_published_with_a_unit(parsed: tuple[Any, list[str]]) -> None:
+    """The gate asks for whole units: what names none would be published without it."""
+    nodes = parsed[0].nodes.values()
+    public = {node.unique_id for node in nodes if getattr(node, "access", None) == "public"}
+    assert public == {node.unique_id for node in nodes if node.config.meta.get("unit")}
+    for node in nodes:
+        hooks = [hook.sql for hook in node.config.pre_hook] if node.unique_id in public else []
+        assert ("{{ refuse_unsafe_publication() }}" in hooks) == (node.unique_id in public)
+        # The hook checks columns and candidates of what is incremental.
+        assert (node.config.materialized == "incremental") == (node.unique_id in TABLES)
+
+
+def test_dataclass_schema_and_contract_are_of_one_shape(parsed: tuple[Any, list[str]]) -> None:
+    """The JSON Schema for programs, the Python type and the table: whichever changes alone fails here."""
+    schema = json.loads((PROJECT_DIR / "schemas" / "signal_profile_snapshot.schema.json").read_text())
+    contract = {name: column.data_type for name, column in parsed[0].nodes[PUBLISHED].columns.items()}
+    annotations = typing.get_type_hints(SignalProfileSnapshot)
+    assert list(annotations) == list(contract) == list(schema["properties"]) == schema["required"]
+
+    def json_type(of: dict[str, Any]) -> str:
+        return str((schema["$defs"][of["$ref"].rsplit("/", 1)[1]] if "$ref" in of else of)["type"])
+
+    kinds = {
+        (int, "bigint", "integer"),
+        (str, "text", "string"),
+        (datetime, "timestamp", "string"),
+        (tuple, "jsonb", "array"),
+        (Mapping, "jsonb", "object"),
+    }
+    for name, annotation in annotations.items():
+        python_type = typing.get_origin(annotation) or annotation
+        assert (python_type, contract[name], json_type(schema["properties"][name])) in kinds, name
+    for name, entry in (("top_links", LinkStat), ("top_tags", TagStat)):
+        items = schema["properties"][name]["items"]
+        assert [field.name for field in dataclasses.fields(entry)] == list(items["properties"]) == items["required"]
+
+
+def test_every_var_is_checked() -> None:
+    """A var that check_vars() does not list would be refused by name, though dbt_project.yml has it."""
+    text = (PROJECT_DIR / "macros" / "run_start" / "check_vars.sql").read_text()
+    for name in project_vars():
+        assert f"'{name}': _is_" in text
+
+
+def test_the_profile_has_the_number_of_threads_that_the_project_has() -> None:
+    """A profile sees the vars of the command line alone, so it repeats the default."""
+    profile = (PROJECT_DIR / "profiles.yml").read_text()
+    assert f"var('threads', {project_vars()['threads']})" in profile

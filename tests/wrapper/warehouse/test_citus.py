@@ -1,0 +1,330 @@
+"""The same promises on a Citus cluster.
+
+CITUS_URL names its coordinator, a superuser, and a database that nothing else uses. The tests share the cluster and
+crash its workers, so they run one after another: pytest -m citus -n0
+"""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+
+from examples.make_whiteballoon import main as make_example
+from tests.wrapper.conftest import Wrapper, query, wait_until
+from tests.wrapper.faults.test_kills import History, random_moment, send
+from tests.wrapper.faults.test_things_of_others import DAMAGE, REPAIR
+from tests.wrapper.pages import copy_clone
+from tests.wrapper.rules.test_rows import awkward_whiteballoon, exported
+from tests.wrapper.warehouse.test_lock import LOCK
+from tests.wrapper.warehouse.test_versions import copy_to_postgres, digest_of
+from tests.wrapper.whiteballoon import WhiteBalloon
+
+URL = os.environ.get("CITUS_URL", "")
+pytestmark = [
+    pytest.mark.citus,
+    pytest.mark.skipif(not URL, reason="CITUS_URL does not name the coordinator of a Citus cluster"),
+    pytest.mark.skipif(
+        "PYTEST_XDIST_WORKER" in os.environ, reason="tests of Citus share one cluster: run them with -m citus -n0"
+    ),
+]
+
+COPIES = {("request_comments", "id"), ("comment_llm_analyses", "comment_id")}
+MODELS = {"int_messages", "int_link_stats", "int_tag_stats", "int_reactions", "int_attachments"}
+SCHEMAS = ("signal_profiles", "signal_profiles_source", "signal_profiles_intermediate", "wb")
+ROWS = "select * from signal_profiles.signal_profile_snapshots order by user_id, group_slug"
+# As the superuser that a test is, a session can have the server's own user kill the process that serves it, which the
+# server takes for a crash.
+CRASH = "copy (select 1) to program 'kill -9 $PPID'"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project in which the var `distributed` is true."""
+    folder = tmp_path_factory.mktemp("project")
+    copy_clone(folder)
+    settings = folder / "dbt_project.yml"
+    assert "\n  distributed: false\n" in settings.read_text()
+    settings.write_text(settings.read_text().replace("\n  distributed: false\n", "\n  distributed: true\n"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One STORAGE_DIR for all, since dbt remembers its parse there."""
+    return tmp_path_factory.mktemp("storage")
+
+
+@pytest.fixture
+def coordinator() -> Iterator[Connection]:
+    """A session of the test's own: an older one may have connections to a worker that has crashed since."""
+    connection = psycopg2.connect(URL)
+    connection.autocommit = True
+    yield connection
+    connection.close()
+
+
+def cluster(folder: Path, project: Path, storage: Path) -> Wrapper:
+    """Return the wrapper, switched on, with the cluster as its empty warehouse."""
+    with contextlib.closing(psycopg2.connect(URL)) as fresh:
+        fresh.autocommit = True
+        query(fresh, f"drop schema if exists {', '.join(SCHEMAS)} cascade")
+    environ = {
+        "WAREHOUSE_URL": URL, "PROFILE_SIGNAL_GLAZE": "on", "PYTHONPATH": str(project), "STORAGE_DIR": str(storage),
+    }  # fmt: skip
+    return Wrapper(folder, environ)
+
+
+@pytest.fixture(scope="module")
+def distributed(tmp_path_factory: pytest.TempPathFactory, project: Path, storage: Path) -> Wrapper:
+    """The example WhiteBalloon, published on the cluster; for tests that only read, which come first in this file."""
+    folder = tmp_path_factory.mktemp("distributed")
+    make_example(folder / "data")
+    wrapper = cluster(folder, project, storage)
+    wrapper.snapshot("--all")
+    return wrapper
+
+
+@pytest.fixture
+def wrapper(tmp_path: Path, project: Path, storage: Path) -> Wrapper:
+    return cluster(tmp_path, project, storage)
+
+
+@pytest.fixture
+def published(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> list[dict[str, Any]]:
+    """The payloads that the awkward WhiteBalloon must have, which are published on the cluster."""
+    expected = awkward_whiteballoon(whiteballoon)
+    wrapper.snapshot("--all")
+    return expected
+
+
+def last_entry(wrapper: Wrapper) -> dict[str, Any]:
+    lines = Path(wrapper.environ.get("STORAGE_DIR", wrapper.cwd / "storage"), "signal_profile_snapshot.log").read_text()
+    entry: dict[str, Any] = json.loads(lines.splitlines()[-1])
+    return entry
+
+
+def on_workers(coordinator: Connection, statement: str) -> list[str]:
+    """Run a statement that gives one value on each worker."""
+    found = query(coordinator, f"select success, result from run_command_on_workers($run$ {statement} $run$)")
+    assert all(success for success, _ in found), found
+    return [result for _, result in found]
+
+
+def plan(coordinator: Connection, statement: str) -> str:
+    return "\n".join(line for (line,) in query(coordinator, f"explain (verbose, costs off) {statement}"))
+
+
+@pytest.fixture(scope="module")
+def compiled(distributed: Wrapper) -> dict[str, str]:
+    """The SQL of the models and data tests, as dbt sends it to the cluster."""
+    distributed.succeed("dbt", "compile")
+    return {
+        path.stem: path.read_text()
+        for path in Path(distributed.environ["STORAGE_DIR"]).glob("dbt/*/dbt/compiled/signal_profiles/**/*.sql")
+    }
+
+
+def test_the_example_gives_the_same_digest_as_the_embedded_postgres(example: Wrapper, distributed: Wrapper) -> None:
+    assert last_entry(distributed)["generated"] > 80
+    assert last_entry(distributed)["snapshots_digest"] == last_entry(example)["snapshots_digest"]
+
+
+def test_only_the_large_tables_are_spread_over_the_workers(distributed: Wrapper, coordinator: Connection) -> None:
+    spread = query(
+        coordinator,
+        "select c.relname, t.distribution_column from citus_tables as t join pg_class as c on c.oid = t.table_name",
+    )
+    assert set(spread) == COPIES | {(name, "membership_id") for name in MODELS}
+    # Every shard is on a worker, has the write-ahead log, and every worker has some.
+    shards = query(coordinator, "select distinct nodename, nodeport from citus_shards")
+    assert set(shards) == set(query(coordinator, "select nodename, nodeport from pg_dist_node where groupid > 0"))
+    assert len(shards) > 1
+    unlogged = "select count(*) from pg_class where relpersistence = 'u' and relkind = 'r'"
+    assert set(on_workers(coordinator, unlogged)) == {"0"}
+
+
+@pytest.mark.parametrize("model", ["int_link_stats", "int_tag_stats", "int_reactions"])
+def test_workers_fill_their_own_shards_of_a_count(
+    model: str, compiled: dict[str, str], distributed: Wrapper, coordinator: Connection
+) -> None:
+    found = plan(coordinator, f"insert into signal_profiles_intermediate.{model} {compiled[model]}")
+    assert "INSERT/SELECT method" not in found
+    assert "Distributed Subplan" not in found
+    assert f"  ->  Insert on signal_profiles_intermediate.{model}_" in found
+
+
+@pytest.mark.parametrize(("model", "sent"), [("int_messages", 2), ("int_attachments", 1)])
+def test_workers_send_rows_to_each_other_not_to_the_coordinator(
+    model: str, sent: int, compiled: dict[str, str], distributed: Wrapper, coordinator: Connection
+) -> None:
+    """What is sent to them is small: the memberships, the requests, the kinds of attachments."""
+    found = plan(coordinator, f"insert into signal_profiles_intermediate.{model} {compiled[model]}")
+    assert "INSERT/SELECT method: repartition" in found
+    assert found.count("Distributed Subplan") == sent
+
+
+def test_candidates_and_bio_inputs_are_aggregated_on_the_workers(
+    compiled: dict[str, str], distributed: Wrapper, coordinator: Connection
+) -> None:
+    """No subplan is a table of messages, links or analyses as it stands."""
+    _, memberships = plan(coordinator, compiled["int_snapshot_candidates"]).split("Distributed Subplan")
+    assert memberships.splitlines()[1].endswith("->  Seq Scan on signal_profiles_intermediate.int_memberships")
+    _, memberships, latest, inputs = plan(coordinator, compiled["int_bio_inputs"]).split("Distributed Subplan")
+    assert memberships.splitlines()[1].endswith("->  Seq Scan on signal_profiles_intermediate.int_memberships")
+    assert "Run Condition: (row_number() OVER (?) <= 12)" in latest
+    assert "read_intermediate_result" in inputs
+    assert "Seq Scan on signal_profiles_source.comment_llm_analyses_" in inputs
+
+
+def test_an_unchanged_night_builds_nothing(distributed: Wrapper) -> None:
+    entry = distributed.snapshot("--all")
+    assert (entry["built"], entry["changed"], entry["unchanged"]) == (False, 0, entry["generated"])
+
+
+def test_a_scoped_run_replaces_its_scope_and_a_dry_run_nothing(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, published: list[dict[str, Any]], coordinator: Connection
+) -> None:
+    before = query(coordinator, ROWS)
+    for user_id in {row["user_id"] for row in published}:
+        whiteballoon.comment(user_id, "more")
+    changed = whiteballoon.app.execute("select user_id from user_attributes where key like 'signal_import_group:%'")
+    user_id = min(user for (user,) in changed)
+    assert wrapper.snapshot("--all", "--dry-run")["changed"] > 0
+    assert query(coordinator, ROWS) == before
+    assert wrapper.snapshot("--user", str(user_id))["changed"] > 0
+    after = query(coordinator, ROWS)
+    assert [row for row in after if row[0] != user_id] == [row for row in before if row[0] != user_id]
+    assert [row for row in after if row[0] == user_id] != [row for row in before if row[0] == user_id]
+    # One run at a time.
+    query(coordinator, f"select pg_advisory_lock({LOCK})")
+    assert wrapper("snapshot", "--all").code == 75
+    query(coordinator, f"select pg_advisory_unlock({LOCK})")
+
+
+def test_neither_a_failed_test_nor_a_collapse_is_published(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, published: list[dict[str, Any]], coordinator: Connection
+) -> None:
+    before = query(coordinator, ROWS)
+    query(coordinator, DAMAGE)
+    try:
+        failed = wrapper("snapshot", "--all", "--rebuild")
+    finally:
+        query(coordinator, REPAIR)
+    assert (failed.code, failed.stderr.splitlines()[-1].split()[:3]) == (1, ["wrapper:", "data", "test"])
+    whiteballoon.execute("delete from user_attributes")
+    lost = wrapper("snapshot", "--all")
+    assert lost.code == 1
+    assert lost.stderr.startswith("wrapper: this run would lose 10 of 10 published snapshots, ")
+    assert query(coordinator, ROWS) == before
+
+
+def test_a_whiteballoon_in_the_coordinator_is_read_in_place(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, coordinator: Connection
+) -> None:
+    expected = awkward_whiteballoon(whiteballoon)
+    copy_to_postgres(whiteballoon, URL)
+    wrapper.environ |= {"DATABASE_URL": URL, "WB_SCHEMA": "wb"}
+    entry = wrapper.snapshot("--all")
+    assert entry["snapshots_digest"] == digest_of(expected)
+    assert exported(wrapper) == expected
+    # What is joined with its tables stays beside them.
+    spread = query(coordinator, "select relname from citus_tables as t join pg_class as c on c.oid = t.table_name")
+    assert {name for (name,) in spread} == MODELS
+    # Copies of its tables may be distributed.
+    query(coordinator, "select create_distributed_table('wb.request_comments', 'id')")
+    assert wrapper.snapshot("--all")["unchanged"] == len(expected)
+
+
+def test_a_killed_run_leaves_whole_rows_and_nothing_prepared(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, coordinator: Connection, record_property: Any
+) -> None:
+    history = History(wrapper, whiteballoon, coordinator)
+    history.finish()
+    rng = random.Random(1)
+    kills = tried = 0
+    while kills < 3:
+        process = history.start()
+        time.sleep(random_moment(rng, history.seconds))
+        tried += 1
+        kills += process.poll() is None
+        send(process, signal.SIGKILL)
+        process.communicate()
+        history.look()
+    history.finish()
+    nothing_prepared(coordinator)
+    record_property("killed in mid-run of tried", f"{kills} of {tried}")
+
+
+def test_a_run_whose_worker_crashes_fails_and_the_next_one_needs_no_help(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, coordinator: Connection
+) -> None:
+    history = History(wrapper, whiteballoon, coordinator)
+    history.finish()
+    counted = counts(coordinator)
+    crash_a_worker(coordinator)
+    assert counts(coordinator) == counted
+
+    process = history.start()
+    wait_until(lambda: running(coordinator, "insert into%int_messages%") or process.poll() is not None)
+    crash_a_worker(coordinator)
+    _, stderr = process.communicate(timeout=180)
+    # The crash may come after the last statement that needs the worker.
+    assert process.returncode in (0, 1), stderr
+    history.look()
+    history.finish()
+    nothing_prepared(coordinator)
+
+
+def test_a_worker_that_cannot_be_reached_during_the_load_is_a_failure_of_the_warehouse(
+    wrapper: Wrapper, published: list[dict[str, Any]], coordinator: Connection
+) -> None:
+    before = query(coordinator, ROWS)
+    [(node, host, port)] = query(
+        coordinator, "select nodeid, nodename, nodeport from pg_dist_node where groupid > 0 order by 1 limit 1"
+    )
+    query(coordinator, f"select citus_update_node({node}, '127.0.0.1', 1)")
+    try:
+        failed = wrapper("snapshot", "--all", "--rebuild")
+    finally:
+        query(coordinator, f"select citus_update_node({node}, '{host}', {port}), start_metadata_sync_to_all_nodes()")
+    assert failed.code == 1
+    assert failed.stderr.startswith("wrapper: the warehouse failed during the load: ")
+    assert query(coordinator, ROWS) == before
+    assert wrapper.snapshot("--all", "--rebuild")["changed"] == 0
+
+
+def counts(coordinator: Connection) -> list[tuple[Any, ...]]:
+    names = [f"signal_profiles_source.{name}" for name, _ in COPIES]
+    names += [f"signal_profiles_intermediate.{name}" for name in MODELS]
+    return [query(coordinator, f"select '{name}', count(*) from {name}")[0] for name in sorted(names)]
+
+
+def running(coordinator: Connection, pattern: str) -> bool:
+    active = "state = 'active' and pid <> pg_backend_pid()"
+    return bool(query(coordinator, f"select 1 from pg_stat_activity where {active} and query ilike '%{pattern}'"))
+
+
+def crash_a_worker(coordinator: Connection) -> None:
+    """Have one worker end as in a crash, and wait until it is there again."""
+    node = "select nodename, nodeport from pg_dist_node where groupid > 0 order by nodeid limit 1"
+
+    def succeeds(statement: str) -> bool:
+        run = f"master_run_on_worker(array[nodename], array[nodeport], array[$run$ {statement} $run$], false)"
+        return query(coordinator, f"select success from ({node}) as node, lateral {run}") == [(True,)]
+
+    assert not succeeds(CRASH)
+    wait_until(lambda: succeeds("select 1"))
+
+
+def nothing_prepared(coordinator: Connection) -> None:
+    """Wait until no worker has a prepared transaction; Citus looks for those that were left once a minute."""
+    wait_until(lambda: set(on_workers(coordinator, "select count(*) from pg_prepared_xacts")) == {"0"}, seconds=150)

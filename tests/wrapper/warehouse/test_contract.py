@@ -1,0 +1,99 @@
+"""The version of the published contract, and what an upgrade names before it touches it."""
+
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+
+from tests.wrapper.conftest import Wrapper, query
+from tests.wrapper.whiteballoon import WhiteBalloon
+from wrapper.dbt_project import project_vars
+
+VERSION = project_vars()["contract_version"]
+SNAPSHOTS = "signal_profiles.signal_profile_snapshots"
+CONTRACT = "signal_profiles.signal_profile_contract"
+
+
+def test_another_version_is_refused_until_it_is_upgraded(
+    wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
+) -> None:
+    comments = query(
+        warehouse,
+        "select obj_description(oid, 'pg_class') from pg_class "
+        "where relnamespace = 'signal_profiles'::regnamespace and relkind in ('r', 'v')",
+    )
+    assert len(comments) == 13
+    assert all(str(comment).endswith(f"Contract version {VERSION}.") for (comment,) in comments)
+    assert wrapper.succeed("upgrade").stderr == "nothing to upgrade\n"
+    moved = query(warehouse, "select changed_at from signal_profiles.signal_profile_snapshot_hashes order by 1")
+
+    query(warehouse, "create schema analysts")
+    query(warehouse, "create view analysts.active as select * from signal_profiles.signal_profile_links")
+    query(warehouse, 'create view analysts."of the active" as select * from analysts.active')
+    query(warehouse, "create view analysts.unconcerned as select * from signal_profiles.signal_profile_snapshot_hashes")
+    # The version is not what somebody writes into a comment.
+    query(warehouse, f"comment on table {SNAPSHOTS} is 'Old. Contract version 70.'")
+    assert wrapper.succeed("upgrade").stderr == "nothing to upgrade\n"
+    query(warehouse, f"update {CONTRACT} set contract_version = 70")
+    refused = wrapper("snapshot", "--all")
+    assert refused.code == 2
+    assert refused.stderr == (
+        f"wrapper: schema signal_profiles holds version 70 of the published contract, and this is version {VERSION}: "
+        "run `wrapper upgrade` to see what would be replaced\n"
+    )
+    by_hand = wrapper("dbt", "build", "--exclude-resource-type", "unit_test")
+    assert by_hand.code == 1
+    assert "Schema signal_profiles holds version 70 of the published contract" in by_hand.stdout + by_hand.stderr
+    assert query(warehouse, f"table {CONTRACT}") == [(70,)]
+    assert wrapper.log()[-1]["status"] == "failed"
+    # What would move can be seen before.
+    assert wrapper.snapshot("--all", "--dry-run")["changed"] == 0
+
+    named = wrapper.succeed("upgrade").stderr.splitlines()
+    assert named[0].startswith(
+        "to be dropped, of version 70 of the contract: signal_profiles.signal_profile_attachments, "
+    )
+    assert named[1:] == [
+        'views of others that go with them, to be saved first: analysts."of the active", analysts.active',
+        "nothing was done: wrapper upgrade --yes does it",
+    ]
+    assert len(query(warehouse, f"table {SNAPSHOTS}")) == 10
+    wrapper.succeed("upgrade", "--yes")
+    assert query(warehouse, f"select to_regclass('{SNAPSHOTS}'), to_regclass('analysts.active')") == [(None, None)]
+    assert len(query(warehouse, "table analysts.unconcerned")) == 10
+    # A run of one member leaves the hashes of all others as they are, although their snapshots are still missing.
+    assert wrapper.snapshot("--user", "1")["unchanged"] == 2
+    assert wrapper.snapshot("--all")["unchanged"] == 10
+    assert query(warehouse, f"table {CONTRACT}") == [(VERSION,)]
+    assert query(warehouse, "select changed_at from signal_profiles.signal_profile_snapshot_hashes order by 1") == moved
+
+
+def test_a_version_that_is_only_in_the_comment_is_read_there_once(
+    wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
+) -> None:
+    """As in an installation from before the table; version 1 is the only one that was published without it."""
+    query(warehouse, f"drop table {CONTRACT}")
+    query(warehouse, f"comment on table {SNAPSHOTS} is 'Old. Contract version 70.'")
+    assert wrapper("snapshot", "--all").stderr.startswith("wrapper: schema signal_profiles holds version 70 of")
+    query(warehouse, f"comment on table {SNAPSHOTS} is 'Edited by hand'")
+    assert VERSION == 1
+    assert wrapper.succeed("upgrade").stderr == "nothing to upgrade\n"
+    assert wrapper.snapshot("--all")["unchanged"] == 10
+    assert query(warehouse, f"table {CONTRACT}") == [(VERSION,)]
+
+
+def test_other_columns_of_the_same_version_are_refused(
+    wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
+) -> None:
+    """As where somebody added a column to the model and its contract alone."""
+    query(warehouse, f"alter table {SNAPSHOTS} rename column request_ids to requests")
+    refused = wrapper("snapshot", "--all")
+    assert (refused.code, refused.stderr) == (
+        1,
+        "wrapper: Compilation Error in model signal_profile_snapshots "
+        "(models/marts/snapshots/signal_profile_snapshots.sql) The columns published are others: "
+        "raise contract_version in dbt_project.yml, then wrapper upgrade --yes; "
+        "the published snapshots are as they were\n",
+    )
+    assert len(query(warehouse, f"select requests from {SNAPSHOTS}")) == 10
+
+
+def test_nothing_published_is_nothing_to_upgrade(wrapper: Wrapper) -> None:
+    assert wrapper.succeed("upgrade").stderr == "nothing to upgrade\n"

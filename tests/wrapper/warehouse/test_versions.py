@@ -1,0 +1,128 @@
+"""The same source data gives the same rows and hashes on every server, in every locale, and in place."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import psycopg2
+import pytest
+
+from tests.wrapper.conftest import Wrapper
+from tests.wrapper.rules.test_rows import awkward_whiteballoon, exported
+from tests.wrapper.servers import Server
+from tests.wrapper.whiteballoon import WhiteBalloon
+
+_C = "locale_provider libc locale 'C'"
+_UTF8 = "locale_provider libc locale 'C.UTF-8'"
+_ICU = "locale_provider icu icu_locale 'tr-TR' locale 'C.UTF-8'"
+_BUILTIN = "locale_provider builtin builtin_locale 'C.UTF-8' locale 'C'"
+# The wheel's servers know neither ICU nor, but for 18's built-in one, more locales than these.
+LOCALES = {"15": [_C, _UTF8, _ICU], "16": [_C, _UTF8], "17": [_C, _UTF8, _ICU, _BUILTIN], "18": [_C, _BUILTIN]}
+WB_SCHEMA = """
+create schema wb;
+create table wb.user_attributes (id integer, user_id integer, key varchar, value varchar);
+create table wb.help_requests (id integer, title varchar, description varchar);
+create table wb.request_comments (
+    id integer, help_request_id integer, user_id integer, body varchar, created_at timestamp, deleted_at timestamp
+);
+"""
+
+
+def test_rows_and_hashes_are_the_same_on_every_server_in_every_locale(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, any_server: Server
+) -> None:
+    expected = awkward_whiteballoon(whiteballoon)
+    for number, locale in enumerate(LOCALES[any_server.version]):
+        options = f"encoding 'UTF8' template template0 {locale}"
+        wrapper.environ["WAREHOUSE_URL"] = any_server.create_database(f"locale_{number}", options)
+        entry = wrapper.snapshot("--all")
+        assert exported(wrapper) == expected
+        assert entry["snapshots_digest"] == digest_of(expected)
+
+
+def digest_of(rows: list[dict[str, Any]]) -> str:
+    """The digest of the rows' hashes, with nothing but the standard library."""
+    hashes = sorted(hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest() for row in rows)
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+
+def copy_to_postgres(whiteballoon: WhiteBalloon, url: str) -> None:
+    """Move WhiteBalloon's own tables to Postgres, as its own migration would; the analyses stay in SQLite."""
+    connection = psycopg2.connect(url)
+    with connection, connection.cursor() as cursor:
+        cursor.execute(WB_SCHEMA)
+        for table, columns in (
+            ("user_attributes", "id, user_id, key, value"),
+            ("help_requests", "id, title"),
+            ("request_comments", "id, help_request_id, user_id, body, created_at, deleted_at"),
+        ):
+            for row in whiteballoon.app.execute(f"select {columns} from {table}"):
+                cursor.execute(f"insert into wb.{table} ({columns}) values %s", (row,))
+    connection.close()
+
+
+def test_a_whiteballoon_on_postgres_is_read_in_place_with_the_same_hashes(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, any_server: Server
+) -> None:
+    expected = awkward_whiteballoon(whiteballoon)
+    url = any_server.create_database("in_place")
+    copy_to_postgres(whiteballoon, url)
+    in_place = url.replace("postgresql:", "postgresql+psycopg:")
+    wrapper.environ = {"DATABASE_URL": in_place, "WB_SCHEMA": "wb", "PROFILE_SIGNAL_GLAZE": "1"}
+    result = wrapper.succeed("snapshot", "--all", "--json")
+    assert json.loads(result.stdout)["snapshots_digest"] == digest_of(expected)
+    assert result.stderr.splitlines()[0] == (
+        "warning: WB_SCHEMA: there is no table wb.user_profile_highlights, which is taken as empty"
+    )
+    assert exported(wrapper) == expected
+
+    connection = psycopg2.connect(url)
+    with connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select table_schema, count(*) from information_schema.tables where table_schema = 'wb' group by 1"
+        )
+        assert cursor.fetchall() == [("wb", 3)]
+        # Nothing of ours stands on WhiteBalloon's tables, so its migrations are free.
+        cursor.execute("alter table wb.request_comments alter column body type text")
+        cursor.execute("drop table wb.help_requests")
+    connection.close()
+    missing = wrapper("snapshot", "--all")
+    assert missing.code == 2
+    assert missing.stderr.splitlines()[-1] == (
+        "wrapper: WB_SCHEMA: the warehouse has no table wb.help_requests: is WhiteBalloon in this database and schema?"
+    )
+
+
+def test_a_failing_data_test_keeps_the_published_rows_as_they_were(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, make_database: Callable[[], str]
+) -> None:
+    """A comment id used twice is something that only WhiteBalloon on Postgres without its keys could have."""
+    awkward_whiteballoon(whiteballoon)
+    url = make_database()
+    copy_to_postgres(whiteballoon, url)
+    wrapper.environ = {"DATABASE_URL": url, "WB_SCHEMA": "wb", "PROFILE_SIGNAL_GLAZE": "1"}
+    wrapper.snapshot("--all")
+    before = exported(wrapper)
+    connection = psycopg2.connect(url)
+    with connection, connection.cursor() as cursor:
+        cursor.execute("insert into wb.request_comments select * from wb.request_comments where id = 1")
+    connection.close()
+    result = wrapper("snapshot", "--all")
+    assert result.code == 1
+    assert result.stderr.splitlines()[-1].startswith(
+        "wrapper: data test candidates_are_memberships_with_comments failed on "
+    )
+    assert exported(wrapper) == before
+    entry: dict[str, Any] = wrapper.log()[-1]
+    assert (entry["status"], entry["generated"]) == ("failed", None)
+    assert entry["error"].endswith("; the published snapshots are as they were")
+
+
+@pytest.mark.parametrize("schema", ["signal_profiles_source", "signal_profiles_intermediate"])
+def test_a_wb_schema_of_the_projects_own_is_refused(wrapper: Wrapper, schema: str) -> None:
+    result = wrapper("load", DATABASE_URL=wrapper.environ["WAREHOUSE_URL"], WB_SCHEMA=schema)
+    assert result.code == 2
+    assert result.stderr == (
+        f"wrapper: WB_SCHEMA {schema!r} is one that this project writes to: set another WAREHOUSE_SCHEMA\n"
+    )
