@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,8 @@ class SourceColumn:
 class SourceTable:
     """One source table, as the sources file of the dbt project describes it.
 
-    `distributed_by` names the column that spreads its copy over the workers of a Citus cluster.
+    `distributed_by` names the column that spreads its copy over the workers of a Citus cluster. Source freshness warns
+    if its last row is older than `warn_after`.
     """
 
     source: str
@@ -50,6 +52,7 @@ class SourceTable:
     optional: bool
     columns: tuple[SourceColumn, ...]
     distributed_by: str | None = None
+    warn_after: timedelta | None = None
 
     @property
     def key(self) -> str:
@@ -114,10 +117,16 @@ def source_tables() -> tuple[SourceTable, ...]:
                 for column in table["columns"]
             ),
             distributed_by=_meta(table).get("distributed_by"),
+            warn_after=_warn_after(table),
         )
         for source in sources
         for table in source["tables"]
     )
+
+
+def _warn_after(table: dict[str, Any]) -> timedelta | None:
+    found = table.get("config", {}).get("freshness", {}).get("warn_after")
+    return timedelta(**{f"{found['period']}s": found["count"]}) if found else None
 
 
 def _meta(node: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from tests.wrapper.whiteballoon import WhiteBalloon
 
 EVERYTHING = [
     "settings", "project", "storage", "last run", "flag", "WhiteBalloon", "analyses", "disk", "metrics", "warehouse",
-    "tables in place", "contract", "losses", "clock", "lock",
+    "tables in place", "contract", "losses", "last message", "clock", "lock",
 ]  # fmt: skip
 
 
@@ -41,8 +41,11 @@ def test_all_is_well(wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Co
     )
     # It looked, and made nothing.
     assert query(warehouse, "select nspname from pg_namespace where nspname like 'elsewhere%'") == []
+    assert found["last message"] == "ok: none was loaded yet"
     wrapper.snapshot("--all")
-    assert findings(wrapper, 0)["last run"].startswith("ok: success at ")
+    found = findings(wrapper, 0)
+    assert found["last run"].startswith("ok: success at ")
+    assert found["last message"] == "ok: there is none"
     query(warehouse, f"select pg_advisory_lock({LOCK.replace('signal_profiles', 'elsewhere')})")
     assert findings(wrapper, 0)["lock"] == "ok: a run is on its way"
 
@@ -87,12 +90,19 @@ def test_a_whiteballoon_on_postgres_and_another_contract(
     copy_to_postgres(whiteballoon, wrapper.environ["WAREHOUSE_URL"])
     wrapper.environ |= {"DATABASE_URL": wrapper.environ["WAREHOUSE_URL"], "WB_SCHEMA": "wb"}
     wrapper.snapshot("--all")
-    assert findings(wrapper, 0)["tables in place"] == "ok: those in the schema wb can be read"
+    found = findings(wrapper, 0)
+    assert found["tables in place"] == "ok: those in the schema wb can be read"
+    assert re.fullmatch(r"WARN: sent at 2024-03-18T12:00, \d+ days ago: .*", found["last message"])
+    query(warehouse, "update wb.request_comments set created_at = timezone('utc', now()) - interval '13 days'")
+    query(warehouse, "insert into wb.request_comments (id, created_at, deleted_at) values (99, now(), now())")
+    assert re.fullmatch(r"ok: sent at [-0-9T:]+", findings(wrapper, 0)["last message"])
     query(warehouse, "update signal_profiles.signal_profile_contract set contract_version = 0")
     query(warehouse, "alter table wb.request_comments rename column body to text")
+    query(warehouse, "alter table wb.request_comments rename column deleted_at to gone")
     found = findings(wrapper, 2)
     assert found["tables in place"].startswith("FIX: WB_SCHEMA: wb.request_comments cannot be read: column")
     assert "wrapper upgrade" in found["contract"]
+    assert found["last message"].startswith("WARN: cannot be looked up: column")
 
 
 def test_the_last_run_is_judged_by_real_runs_of_all_members(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:

@@ -96,6 +96,7 @@ def _inside(warehouse: Warehouse) -> list[Check]:
         ("tables in place", lambda: _in_place(warehouse)),
         ("contract", lambda: _contract(warehouse)),
         ("losses", lambda: _losses(warehouse)),
+        ("last message", lambda: _last_message(warehouse)),
         ("clock", lambda: _clock(warehouse)),
         ("lock", lambda: _lock(warehouse)),
     ]
@@ -276,6 +277,33 @@ def _empty_source(warehouse: Warehouse, with_analyses: bool) -> str | None:
             if not source.has_rows("comment_llm_analyses"):
                 return "no analyses"
     return None
+
+
+def _last_message(warehouse: Warehouse) -> str:
+    """Warn as `dbt source freshness` does, which reads the same rows: those in place, or those last loaded."""
+    [comments] = [table for table in source_tables() if table.warn_after is not None]
+    relation = relations.source(warehouse.settings, comments.name)
+    query = sql.SQL(
+        """
+        select max(created_at)::timestamp, timezone('utc', now()) - max(created_at)::timestamp
+        from {} where deleted_at is null
+        """
+    ).format(relation)
+    try:
+        with warehouse.connection as connection, connection.cursor() as cursor:
+            cursor.execute("set local lock_timeout = %s", (f"{_LOCK_SECONDS}s",))
+            if not relations.exists(cursor, relation):
+                return "none was loaded yet"
+            cursor.execute(query)
+            sent_at, age = cursor.fetchone() or (None, None)
+    except psycopg2.Error as error:
+        return _Warning(f"cannot be looked up: {first_line(error)}")
+    if sent_at is None:
+        return "there is none"
+    text = f"sent at {sent_at:%Y-%m-%dT%H:%M}"
+    if age > comments.warn_after:
+        return _Warning(f"{text}, {age.days} days ago: have chats been imported into WhiteBalloon since?")
+    return text
 
 
 def _clock(warehouse: Warehouse) -> str:
