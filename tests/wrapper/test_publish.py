@@ -92,6 +92,8 @@ def candidates(server: Server, parsed: Path, tmp_path_factory: pytest.TempPathFa
         ("candidates_count_every_comment_once", "delete from {} where user_id = 3"),
         ("candidates_are_memberships_with_comments", "delete from {} where user_id = 3"),
         ("candidates_are_memberships_with_comments", "update {} set group_slug = 'x' where user_id = 3"),
+        ("months_add_up_to_message_counts", "update {} set message_count = message_count + 1 where user_id = 3"),
+        ("months_add_up_to_message_counts", "delete from {} where user_id = 3"),
         ("candidates_have_sound_scalars", "update {} set group_slug = '' where user_id = 3"),
         ("candidates_have_sound_scalars", "update {} set message_count = 0 where user_id = 3"),
         ("candidates_have_sound_scalars", "update {} set first_seen_at = last_seen_at + '1 s' where user_id = 3"),
@@ -226,7 +228,7 @@ def test_grants_come_from_two_vars_and_are_left_alone_without(
     wrapper.succeed(*build, *roles)
     (bio, for_bios) = query(warehouse, readers)[1]
     assert query(warehouse, readers) == [(analyst, for_analysts), ("grants_bio", for_bios)]
-    assert len(for_bios) == 13
+    assert len(for_bios) == 14
     assert set(for_bios) - set(for_analysts) == {"signal_profile_bio_inputs"}
     query(warehouse, f"revoke select on {SNAPSHOTS} from grants_analyst")
     wrapper.succeed(*build, "--full-refresh", *roles)

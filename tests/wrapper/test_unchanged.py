@@ -37,6 +37,7 @@ EDITS = [
     "delete from signal_profiles.signal_profile_snapshot_hashes where user_id = 3",
     "update signal_profiles.signal_profile_bio_inputs set analyses = '[]' where user_id = 3",
     "delete from signal_profiles.signal_profile_memberships where user_id = 3",
+    "delete from signal_profiles.signal_profile_months where user_id = 3",
     "drop view signal_profiles.signal_profile_links cascade",
     "create or replace view signal_profiles.signal_profile_reactions as "
     f"select user_id, group_slug, 'x'::text as emoji, message_count as reaction_count from {SNAPSHOTS}",
