@@ -69,6 +69,28 @@ def test_hashes_outlive_a_table_dropped_by_hand_until_a_run_covers_them(
     assert [(card["snapshot_hash"], card["changed_at"]) for card in shown] == [(None, None)] * 2
 
 
+def test_months_of_the_scope_are_replaced_where_they_differ(
+    wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
+) -> None:
+    months = "signal_profiles.signal_profile_months"
+    rows = f"select user_id, group_slug, month, message_count from {months} order by 1, 2, 3"
+    before = query(warehouse, rows)
+    # A member who wrote in several months.
+    user_id = max(before, key=lambda row: sum(other[0] == row[0] for other in before))[0]
+    oldest = f"(select min(month) from {months} where user_id = {user_id})"
+    kept = f"select xmin, ctid from {months} where user_id = {user_id} and month = {oldest}"
+    row_kept = query(warehouse, kept)
+    query(warehouse, f"update {months} set message_count = message_count + 1 where month > {oldest}")
+    query(warehouse, f"insert into {months} select distinct user_id, group_slug, date '2099-01-01', 7 from {months}")
+    assert query(warehouse, kept) == row_kept
+    damaged = query(warehouse, rows)
+    wrapper.snapshot("--user", str(user_id))
+    after = query(warehouse, rows)
+    assert [row for row in after if row[0] == user_id] == [row for row in before if row[0] == user_id]
+    assert [row for row in after if row[0] != user_id] == [row for row in damaged if row[0] != user_id] != []
+    assert query(warehouse, kept) == row_kept
+
+
 @pytest.fixture(scope="module")
 def candidates(server: Server, parsed: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """A warehouse with awkward rows, published and as candidates, and the folder of dbt's compiled data tests."""

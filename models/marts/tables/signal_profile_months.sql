@@ -1,5 +1,5 @@
-{{ config(indexes=[{'columns': ['group_slug']}]) }}
 {{ readable_by(var('analyst_roles'), var('bio_roles')) }}
+{{ config(incremental_strategy='replace_changes') }}
 
 -- After the snapshots that its rows add up to.
 -- depends_on: {{ ref('signal_profile_snapshots') }}
