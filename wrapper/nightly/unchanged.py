@@ -64,7 +64,7 @@ class Unit(enum.Enum):
         """Return the published tables whose rows the unit replaces."""
         if self is Unit.HIGHLIGHTS:
             return [relations.highlights(settings)]
-        tables = (relations.snapshots, relations.hashes, relations.bio_inputs, relations.memberships)
+        tables = (relations.snapshots, relations.hashes, relations.bio_inputs, relations.memberships, relations.months)
         return [table(settings) for table in tables]
 
 

@@ -19,7 +19,7 @@ def test_another_version_is_refused_until_it_is_upgraded(
         "select obj_description(oid, 'pg_class') from pg_class "
         "where relnamespace = 'signal_profiles'::regnamespace and relkind in ('r', 'v')",
     )
-    assert len(comments) == 13
+    assert len(comments) == 14
     assert all(str(comment).endswith(f"Contract version {VERSION}.") for (comment,) in comments)
     assert wrapper.succeed("upgrade").stderr == "nothing to upgrade\n"
     moved = query(warehouse, "select changed_at from signal_profiles.signal_profile_snapshot_hashes order by 1")
