@@ -6,20 +6,20 @@ from typing import Any
 
 import click
 
-os.environ["COLUMNS"] = "100"
+os.environ["COLUMNS"] = "80"
 
 from wrapper.cli import cli
 
 HEAD = """# Commands
 
-For whoever types them. This is what each says with `--help`; `make commands` writes it anew, and a test compares.
+For everybody who runs them: what each prints with `--help`. `make commands` writes this page, and a test compares it.
 The settings are in [README.md](../README.md#settings).
 """
 
 
 def commands(command: click.Command, name: str, parent: click.Context | None = None) -> Iterator[str]:
     """Yield the section of a command and of all that are below it."""
-    widths: dict[str, Any] = {"terminal_width": 100, "max_content_width": 100}
+    widths: dict[str, Any] = {"terminal_width": 80}
     context = click.Context(command, parent=parent, info_name=name, **command.context_settings, **widths)
     yield f"## {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
     if isinstance(command, click.Group):

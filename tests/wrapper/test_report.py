@@ -234,7 +234,6 @@ def test_a_page_that_cannot_be_made_is_one_line(example: Wrapper) -> None:
             "--group-slug 'nope' has neither a membership nor a published snapshot",
         ),
         (["--output", "missing/x.html"], "--output missing/x.html cannot be written: No such file or directory"),
-        ([], "Missing option '--output'."),
     ):
         result = example("report", *arguments)
         assert (result.code, result.stderr) == (2, f"wrapper: {complaint}\n")
@@ -252,6 +251,8 @@ def test_a_page_replaces_files_alone(example: Wrapper) -> None:
     assert pipe.is_fifo()
     assert example.succeed("report", "--output", "/dev/stdout").stdout.startswith("<!doctype html>")
     # Who reads the old page has it to its end.
+    assert example.succeed("report").stderr == "wrote storage/report.html\n"
+    assert (example.cwd / "storage" / "report.html").read_text().startswith("<!doctype html>")
     old = example.cwd / "old.html"
     old.write_text("old")
     with old.open() as reading:
