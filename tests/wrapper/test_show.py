@@ -82,7 +82,7 @@ def test_a_card_in_a_pipe_is_plain_and_complete(example: Wrapper) -> None:
             "requests": ", ".join(map(str, snapshot["request_ids"])),
             "bio": stale if slug == "harvardstcommons" else "written from another group",
         }
-        assert stored == f"hash {line['snapshot_hash']}, since {changed[slug]}"
+        assert stored == f"hash {line['snapshot_hash']}\nsince {changed[slug]}"
         charts = {
             "Tags": [(tag["label"], tag["count"]) for tag in snapshot["top_tags"]],
             "Reactions": descending(snapshot["reaction_counts"]),

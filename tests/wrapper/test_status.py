@@ -93,7 +93,7 @@ def test_status_shows_the_members_of_a_run(wrapper: Wrapper) -> None:
     write_log(wrapper, entry(3) + entry(2, user_ids=[7, 12], group_slugs=["a"]) + entry(1, user_ids=[9]))
     rows = [line.split() for line in wrapper.succeed("status").stdout.splitlines()]
     assert rows[0] == ["UTC", "status", "snapshots", "changed", "removed", "seconds", "scope"]
-    assert [" ".join(row[6:]) for row in rows[1:4]] == ["all", "users 7, 12 in a", "users 9"]
+    assert [" ".join(row[7:]) for row in rows[1:4]] == ["all", "users 7, 12 in a", "users 9"]
 
 
 def test_a_line_of_an_older_version_is_read(wrapper: Wrapper) -> None:

@@ -40,7 +40,10 @@ class Progress:
 
     def show(self, doing: str) -> None:
         """Replace the line by this one, cut to the terminal's width."""
-        if self._shown:
+        if not self._shown:
+            return
+        # A run goes on after its terminal was closed.
+        with contextlib.suppress(OSError):
             width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
             say(f"{_CLEAR}{doing[: width - 1]}", newline=False)
 

@@ -1,6 +1,7 @@
 """Everything that a run could fail from, checked before it does.
 
 No row is changed. As every command does, this makes the storage directory and the embedded server if they are missing.
+The module is long because it has a short function for each check.
 """
 
 import dataclasses
@@ -25,6 +26,7 @@ from wrapper.nightly.people import read_memberships
 from wrapper.nightly.run_log import RunLog
 from wrapper.nightly.sqlite_source import open_sqlite
 from wrapper.reading.status import read_status
+from wrapper.reading.terminal import grid
 from wrapper.settings import Settings, read_disagreements, read_origins, read_settings, read_storage_dir
 from wrapper.warehouse import relations
 from wrapper.warehouse.connection import Warehouse, open_warehouse
@@ -76,8 +78,10 @@ def print_findings(console: Console, findings: Iterable[Finding]) -> bool:
     counts = dict.fromkeys(_STYLES, 0)
     for finding in findings:
         counts[finding.verdict] += 1
-        verdict = (f"{finding.verdict:4}", _STYLES[finding.verdict])
-        console.print(Text.assemble(verdict, " ", (finding.name, "bold"), f": {' '.join(finding.text.split())}"))
+        verdict = Text(f"{finding.verdict:4}", _STYLES[finding.verdict])
+        text = Text.assemble((finding.name, "bold"), f": {' '.join(finding.text.split())}")
+        # On a terminal, a long text stays beside the verdicts.
+        console.print(grid((verdict, text)) if console.is_terminal else Text(" ").join((verdict, text)))
     total = Text(f"{sum(counts.values())} checks: ")
     found = [Text(f"{count} {verdict}", _STYLES[verdict]) for verdict, count in counts.items() if count]
     console.print(total + Text(", ").join(found))

@@ -161,7 +161,7 @@ def _parts(console: Console, card: Card) -> list[RenderableType]:
     if snapshot.top_links:
         rows = [(Text(str(link.count), justify="right"), safe(link.url)) for link in snapshot.top_links]
         parts += [Text("\nLinks", style="bold"), grid(*rows)]
-    changed = "" if card.changed_at is None else f", since {card.changed_at:%Y-%m-%d %H:%M %Z}"
+    changed = "" if card.changed_at is None else f"\nsince {card.changed_at:%Y-%m-%d %H:%M %Z}"
     stored = f"{card.snapshot_hash}{changed}" if card.snapshot_hash else "not stored yet: the next run stores it"
     return [*parts, Text(f"\nhash {stored}", style="dim")]
 
