@@ -109,8 +109,9 @@ def project_digest(folders: Iterable[Path]) -> str:
 
 
 def _code(folder: Path) -> Iterable[Path]:
-    for name in ("macros", "models", "profiles", "seeds", "tests/generic", "tests/intermediate"):
-        yield from (path for path in (folder / name).rglob("*") if path.is_file())
+    of_dbt = ("macros", "models", "profiles", "seeds", "tests/generic", "tests/intermediate")
+    for name in (*of_dbt, "nightly", "warehouse"):
+        yield from (path for path in (folder / name).rglob("*") if path.is_file() and path.suffix != ".pyc")
     yield from (*folder.glob("dbt_project.yml"), *folder.glob("selectors.yml"), *folder.glob("*.py"))
 
 

@@ -17,8 +17,8 @@ from psycopg2.extras import RealDictCursor
 from wrapper.errors import ConfigurationError
 from wrapper.nightly.snapshot_files import replace_file
 from wrapper.reading import report_queries as queries
+from wrapper.reading.freshness import REASONS
 from wrapper.reading.published import reading
-from wrapper.reading.reasons import WORDS
 from wrapper.reading.report_drawing import Axis, breakable, decoded
 from wrapper.reading.status import OVERDUE_AFTER
 from wrapper.scope import Scope
@@ -160,7 +160,7 @@ def render(found: dict[str, Any], scope: Scope, names: Mapping[int, str]) -> str
         counts_of_memberships=_counts(found["months_of_memberships"], "user_id", "group_slug"),
         listed={member["user_id"] for member in found["members"]},
         names=names,
-        words=WORDS,
+        words=REASONS,
         overdue_after=OVERDUE_AFTER,
         limit=LIMIT,
         quiet_days=QUIET_DAYS,

@@ -125,6 +125,7 @@ def test_other_rules_are_built_and_so_are_the_old_ones_after_them(
         "selectors.yml",
         "tests/intermediate/candidates_have_sound_json.sql",
         "wrapper/snapshot.py",
+        "wrapper/nightly/load.py",
     ],
 )
 def test_the_digest_of_the_project_moves_with_each_of_its_files(tmp_path: Path, name: str) -> None:

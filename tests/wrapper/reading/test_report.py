@@ -19,7 +19,7 @@ import yaml
 
 from tests.wrapper.conftest import HOSTILE_LABELS, HOSTILE_SLUG, Wrapper, query
 from wrapper.dbt_project import PROJECT_DIR
-from wrapper.reading.reasons import WORDS
+from wrapper.reading.freshness import REASONS
 from wrapper.reading.report import LIMIT, QUIET_DAYS, QUIET_MESSAGES, TOP
 from wrapper.reading.report_drawing import Axis, decoded
 
@@ -346,7 +346,7 @@ def test_a_page_ends_with_what_the_operator_must_do_about_bios(example: Wrapper)
     rows = page.rows("For the operator: bios")
     for reason, count, bar, members in rows:
         (name,) = [name for name in counts if reason.endswith(name)]
-        assert reason == WORDS[name] + name
+        assert reason == REASONS[name] + name
         assert (count, bar) == (str(counts[name]), f"{100 * counts[name] / max(counts.values()):.1f}")
         of_reason = sorted(row["user_id"] for row in to_rewrite if row["reason"] == name)
         more = f"and {count_more} more" if (count_more := len(of_reason) - LIMIT) > 0 else ""
@@ -354,7 +354,7 @@ def test_a_page_ends_with_what_the_operator_must_do_about_bios(example: Wrapper)
             assert members == ",".join(map(str, of_reason[:LIMIT])) + more
     assert len(rows) == len(counts)
     assert any("more" in row[3] for row in rows)
-    assert described_reasons() == set(WORDS)
+    assert described_reasons() == set(REASONS)
 
 
 def described_reasons() -> set[str]:
@@ -430,7 +430,6 @@ def test_a_page_that_cannot_be_made_is_one_line(example: Wrapper) -> None:
             "--group-slug 'nope' has neither a membership nor a published snapshot",
         ),
         (["--output", "missing/x.html"], "--output missing/x.html cannot be written: No such file or directory"),
-        ([], "Missing option '--output'."),
     ):
         result = example("report", *arguments)
         assert (result.code, result.stderr) == (2, f"wrapper: {complaint}\n")
@@ -447,6 +446,8 @@ def test_a_page_replaces_files_alone(example: Wrapper) -> None:
     # The first to fail, before what follows could cost root a device.
     assert pipe.is_fifo()
     assert example.succeed("report", "--output", "/dev/stdout").stdout.startswith("<!doctype html>")
+    assert example.succeed("report").stderr == "wrote storage/report.html\n"
+    assert (example.cwd / "storage" / "report.html").read_text().startswith("<!doctype html>")
     # Who reads the old page has it to its end.
     old = example.cwd / "old.html"
     old.write_text("old")

@@ -51,8 +51,8 @@ def test_another_version_is_refused_until_it_is_upgraded(
         "to be dropped, of version 70 of the contract: signal_profiles.signal_profile_attachments, "
     )
     assert named[1:] == [
-        'views of others that go with them, to be saved first: analysts."of the active", analysts.active',
-        "nothing was done: wrapper upgrade --yes does it",
+        'views of others that are dropped with them, save them first: analysts."of the active", analysts.active',
+        "nothing was dropped: wrapper upgrade --yes does it",
     ]
     assert len(query(warehouse, f"table {SNAPSHOTS}")) == 10
     wrapper.succeed("upgrade", "--yes")
