@@ -50,6 +50,7 @@ def test_another_version_is_refused_until_it_is_upgraded(
     assert named[0].startswith(
         "to be dropped, of version 70 of the contract: signal_profiles.signal_profile_attachments, "
     )
+    assert "signal_profiles.signal_profile_months" in named[0].split(", ")
     assert named[1:] == [
         'views of others that are dropped with them, save them first: analysts."of the active", analysts.active',
         "nothing was dropped: wrapper upgrade --yes does it",
