@@ -16,9 +16,10 @@ import psycopg2
 import yaml
 
 from wrapper import interrupts
-from wrapper.dbt_project import PROFILES_DIR, PROJECT_DIR, project_vars
+from wrapper.dbt_project import PROJECT_DIR, project_vars
 from wrapper.errors import BuildError, ConfigurationError, ExitCode
 from wrapper.nightly.after_publishing import telling
+from wrapper.operator_vars import complaint
 from wrapper.settings import Settings
 from wrapper.warehouse.connection import connect
 from wrapper.warehouse.error_text import first_line
@@ -94,12 +95,16 @@ def build(settings: Settings, what: Build, dbt_vars: dict[str, Any], on_progress
 def run_command(settings: Settings, source_vars: dict[str, str], arguments: Sequence[str]) -> ExitCode:
     """Run any dbt command against the warehouse, its output going where dbt sends it.
 
-    Raises ConfigurationError at `--vars` that are no mapping or name a var the project does not have.
+    Raises ConfigurationError at `--vars` that are no mapping, name a var the project does not have, or give one of an
+    operator's a value it cannot have.
     """
     rest, given = _split_vars(arguments)
     unknown = given.keys() - project_vars().keys()
     if unknown:
         raise ConfigurationError(f"--vars: there is no var {min(map(str, unknown))!r}: see vars in dbt_project.yml")
+    for var, value in given.items():
+        if must_be := complaint(var, value):
+            raise ConfigurationError(f"--vars: the var {var!r} must be {must_be}")
     from dbt.cli.exceptions import DbtUsageException
 
     outcome = _invoke(settings, "dbt", rest or ["--help"], {**source_vars, **given}, [])
@@ -143,7 +148,7 @@ def _invoke(
             _quote_no_rows()
         stack.callback(reset_adapters)
         # As a keyword the vars stay what they are; as an argument they would have to survive YAML.
-        outcome = dbtRunner(callbacks=callbacks).invoke(list(arguments), vars=dbt_vars)
+        outcome = dbtRunner(callbacks=callbacks).invoke(list(arguments), vars={**settings.vars, **dbt_vars})
     if isinstance(outcome.exception, KeyboardInterrupt):
         raise KeyboardInterrupt
     return outcome
@@ -162,7 +167,7 @@ def _without_garbage_collection() -> Iterator[None]:
 def _set_environment(target_path: Path) -> None:
     """Set dbt's paths; its own log, which would have whole statements, is not written."""
     os.environ["DBT_PROJECT_DIR"] = str(PROJECT_DIR)
-    os.environ["DBT_PROFILES_DIR"] = str(PROFILES_DIR)
+    os.environ["DBT_PROFILES_DIR"] = str(PROJECT_DIR)
     os.environ["DBT_TARGET_PATH"] = str(target_path)
     os.environ["DBT_LOG_PATH"] = str(target_path)
     os.environ["DBT_LOG_LEVEL_FILE"] = "none"

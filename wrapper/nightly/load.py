@@ -11,7 +11,7 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 
-from wrapper.dbt_project import SourceTable, project_vars, source_tables
+from wrapper.dbt_project import SourceTable, source_tables
 from wrapper.errors import BuildError, ConfigurationError
 from wrapper.nightly import in_place
 from wrapper.nightly.copy_lines import CopyLines
@@ -195,7 +195,7 @@ def _replace(cursor: Cursor, settings: Settings, table: SourceTable, chunks: Ite
         for column in table.columns
     )
     cursor.execute(sql.SQL("create table {} ({})").format(fresh, columns))
-    if table.distributed_by and settings.sqlite_path is not None and project_vars()["distributed"]:
+    if table.distributed_by and settings.sqlite_path is not None and settings.var("distributed"):
         # Comments read in place are on the coordinator, so the analyses must be there too.
         cursor.execute("select create_distributed_table(%s, %s)", (fresh.as_string(cursor), table.distributed_by))
     stream = _Stream(chunks)

@@ -89,6 +89,7 @@ class Inputs:
             "project": project_digest([_PACKAGE_DIR, PROJECT_DIR]),
             "server": cursor.connection.info.server_version,
             "sources": self.sources,
+            "vars": self.settings.vars,
         }
         for table in filter(unit.reads, source_tables()):
             found[table.name] = self.loaded.get(table.name) or _in_place(
@@ -109,10 +110,10 @@ def project_digest(folders: Iterable[Path]) -> str:
 
 
 def _code(folder: Path) -> Iterable[Path]:
-    of_dbt = ("macros", "models", "profiles", "seeds", "tests/generic", "tests/intermediate")
-    for name in (*of_dbt, "nightly", "warehouse"):
+    for name in ("macros", "models", "seeds", "tests/generic", "tests/intermediate", "nightly", "warehouse"):
         yield from (path for path in (folder / name).rglob("*") if path.is_file() and path.suffix != ".pyc")
-    yield from (*folder.glob("dbt_project.yml"), *folder.glob("selectors.yml"), *folder.glob("*.py"))
+    for name in ("dbt_project.yml", "profiles.yml", "selectors.yml", "*.py"):
+        yield from folder.glob(name)
 
 
 def _in_place(cursor: Cursor, table: sql.Identifier) -> object:

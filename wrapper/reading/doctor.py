@@ -113,6 +113,7 @@ def _absolute(settings: Settings) -> Settings:
 
 def _outside(settings: Settings) -> list[Check]:
     return [
+        ("vars", lambda: _vars(settings)),
         ("flag", lambda: _flag(settings)),
         ("WhiteBalloon", lambda: _whiteballoon(settings)),
         ("analyses", lambda: _analyses(settings)),
@@ -124,6 +125,7 @@ def _outside(settings: Settings) -> list[Check]:
 def _inside(warehouse: Warehouse) -> list[Check]:
     return [
         ("warehouse", lambda: _server(warehouse)),
+        ("resources", lambda: _resources(warehouse)),
         ("tables in place", lambda: _in_place(warehouse)),
         ("contract", lambda: _contract(warehouse)),
         ("losses", lambda: _losses(warehouse)),
@@ -175,6 +177,12 @@ def _last_run() -> str:
             "no run of all members has published for 36 hours: check its timer; wrapper status shows the last runs"
         )
     return f"{last.status} at {last.timestamp[:16]}"
+
+
+def _vars(settings: Settings) -> str:
+    if settings.vars_path is None:
+        return "SNAPSHOT_VARS is not set, so all have the project's values"
+    return f"SNAPSHOT_VARS {settings.vars_path} sets {', '.join(settings.vars) or 'none'}"
 
 
 def _flag(settings: Settings) -> str:
@@ -253,6 +261,20 @@ def _server(warehouse: Warehouse) -> str:
     return f"PostgreSQL {number // 10000}.{number % 10000}, UTF8, may be written to"
 
 
+def _resources(warehouse: Warehouse) -> str:
+    settings = warehouse.settings
+    threads, work_mem, workers = (settings.var(name) for name in ("threads", "work_mem", "parallel_workers"))
+    if workers is None:
+        with warehouse.connection as connection, connection.cursor() as cursor:
+            cursor.execute("select current_setting('max_parallel_workers_per_gather')::int")
+            [workers] = cursor.fetchone() or (0,)
+    most = threads * (workers + 1) * int(work_mem.removesuffix("MB"))
+    return (
+        f"a run builds {threads} models at a time, each with up to {workers} parallel workers, and sorts in {work_mem} "
+        f"per process, so in up to {most} MB together; the vars threads, parallel_workers and work_mem change that"
+    )
+
+
 def _in_place(warehouse: Warehouse) -> str:
     if warehouse.settings.sqlite_path is not None:
         return "none are read there"
@@ -276,7 +298,7 @@ def _losses(warehouse: Warehouse) -> str:
         if relations.exists(cursor, table):
             cursor.execute(sql.SQL("select count(*), count(*) filter (where top_tags <> '[]') from {}").format(table))
             published, with_tags = cursor.fetchone() or (0, 0)
-    is_checked = published >= project_vars()["losses_checked_from"]
+    is_checked = published >= settings.var("losses_checked_from")
     if is_checked and (missing := _empty_source(warehouse, bool(with_tags))):
         raise ConfigurationError(
             f"there are {missing}, but {published} snapshots are published: a run would fail; check "

@@ -27,13 +27,16 @@ def test_no_selection_publishes_a_part_as_the_whole(
     for arguments, missing in (
         # All tests, but a new member would have a snapshot and no bio inputs.
         (["--select", "+signal_profile_snapshots"], r"signal_profile_\w+"),
+        (["--select", "int_link_stats+"], r"\w+"),
         (["--exclude", "attachment_kinds", "--indirect-selection", "cautious"], r"candidates_\w+|\w+_kinds"),
         (["--exclude", "candidates_have_sound_json", "test_type:unit"], "candidates_have_sound_json"),
     ):
         result = wrapper("dbt", "build", "--exclude-resource-type", "unit_test", *arguments)
         assert result.code == 1, arguments
-        message = rf"Nothing is published in part or untested: this selection lacks ({missing});"
-        assert re.search(message, result.stdout), result.stdout
+        message = rf"Nothing is published in part or untested: one .* this one lacks {missing}; run `dbt build` without"
+        assert re.search(message, result.stderr), result.stdout
+        # Nothing was built either.
+        assert "OK created" not in result.stdout
         assert query(warehouse, f"select * from {SNAPSHOTS} order by user_id, group_slug") == before
 
 
@@ -245,8 +248,11 @@ def test_grants_come_from_two_vars_and_are_left_alone_without(
     wrapper.succeed(*build, "--vars", "{analyst_roles: [grants_analyst]}")
     (analyst, for_analysts), by_hand = query(warehouse, readers)
     assert (analyst, by_hand) == ("grants_analyst", ("grants_by_hand", ["signal_profile_snapshots"]))
-    wrapper.succeed(*build)
+    again = wrapper.succeed(*build).stdout
     assert query(warehouse, readers) == [(analyst, for_analysts), by_hand]
+    # What became of a view, which was not dropped.
+    assert re.search(r"OK created sql published_view model signal_profiles.signal_profile_links .*\[.*UNCHANGED", again)
+    assert "DROP VIEW" not in again
 
     wrapper.succeed(*build, *roles)
     (bio, for_bios) = query(warehouse, readers)[1]

@@ -120,7 +120,7 @@ def test_other_rules_are_built_and_so_are_the_old_ones_after_them(
         "dbt_project.yml",
         "macros/messages/links.sql",
         "models/intermediate/int_messages.sql",
-        "profiles/profiles.yml",
+        "profiles.yml",
         "seeds/attachment_kinds.csv",
         "selectors.yml",
         "tests/intermediate/candidates_have_sound_json.sql",

@@ -113,7 +113,7 @@ def test_every_block_says_what_it_holds() -> None:
     """So that no command hides in a block that no test runs."""
     for page in PAGES:
         opening = re.findall(r"^ *```(.*)$", page.read_text(), re.MULTILINE)[::2]
-        assert set(opening) <= {"sh", "sql", "python", "diff", "ini", "text"}, page.name
+        assert set(opening) <= {"sh", "sql", "python", "diff", "ini", "text", "yaml"}, page.name
 
 
 def test_every_command_in_a_sentence_exists() -> None:

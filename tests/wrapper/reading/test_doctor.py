@@ -16,8 +16,8 @@ from tests.wrapper.warehouse.test_versions import copy_to_postgres
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 EVERYTHING = [
-    "settings", "project", "storage", "last run", "flag", "WhiteBalloon", "analyses", "disk", "metrics", "warehouse",
-    "tables in place", "contract", "losses", "last message", "clock", "lock",
+    "settings", "project", "storage", "last run", "vars", "flag", "WhiteBalloon", "analyses", "disk", "metrics",
+    "warehouse", "resources", "tables in place", "contract", "losses", "last message", "clock", "lock",
 ]  # fmt: skip
 
 
