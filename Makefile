@@ -83,12 +83,13 @@ bench: .venv/.bench-installed ## measure against other ways, COMMENTS=200000 ROU
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r benchmarks/requirements.lock
 	@touch $@
 
+# mkdocs without --quiet, which would count no warning, so that --strict would pass.
 docs: .venv/.docs-installed $(EXAMPLE)/app.db ## build the documentation site into site/, with dbt's pages and a sample report
 	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper snapshot --all
 	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper dbt --quiet docs generate --static
 	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/wrapper report --names --output .test/report.html
 	$(BIN)/python .ci/site.py .test/pages .test/report.html .test/storage/dbt/*/dbt/static_index.html
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@! grep -rEo --include='*.html' '<(script|img|iframe)[^>]+src="?https?:[^ >]*|<link[^>]+stylesheet[^>]+https?:[^ >]*' site \
 		|| { echo "site: these pages fetch something from elsewhere" >&2; exit 1; }
 

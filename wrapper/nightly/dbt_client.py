@@ -33,14 +33,6 @@ _PASSED = {"success", "pass", "warn", "no-op"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Progress:
-    """How many of a build's nodes are done."""
-
-    done: int
-    total: int
-
-
-@dataclasses.dataclass(frozen=True)
 class Build:
     """A selector of selectors.yml for `dbt build`, and the node that must be among what it has built."""
 
@@ -55,17 +47,20 @@ HIGHLIGHTS = Build("highlights", "model.signal_profiles.signal_profile_highlight
 BUILD = ("--quiet", "--log-level", "none", "--no-write-json", "build")
 
 
-def build(settings: Settings, what: Build, dbt_vars: dict[str, Any], on_progress: Callable[[Progress], None]) -> None:
+def build(settings: Settings, what: Build, dbt_vars: dict[str, Any], on_progress: Callable[[str], None]) -> None:
     """Build and test, and publish what the build selects of the scope that the vars name.
 
+    `on_progress` takes what is being done, and how many of dbt's nodes are done.
     Raises BuildError with one line where a model or a data test failed, and KeyboardInterrupt on Ctrl-C.
     """
     done, total, published = 0, 0, False
+    doing = "building"
+    on_progress("starting dbt")
     # dbt calls back from each of its threads.
     counting = threading.Lock()
 
     def on_event(event: Any) -> None:
-        nonlocal done, total, published
+        nonlocal done, total, published, doing
         # dbt's reading of its last parse takes an interrupt for an error in that, and parses anew.
         if not total and interrupts.came() and threading.current_thread() is threading.main_thread():
             raise KeyboardInterrupt
@@ -73,10 +68,15 @@ def build(settings: Settings, what: Build, dbt_vars: dict[str, Any], on_progress
         with contextlib.suppress(Exception), counting:
             if event.info.name == "ConcurrencyLine":
                 total = event.data.node_count
+            elif event.info.name == "NodeStart":
+                doing = _doing(event.data.node_info)
             elif event.info.name == "NodeFinished" and event.data.node_info.materialized != "ephemeral":
                 done += 1
                 published |= event.data.node_info.unique_id == PUBLISHED and event.data.run_result.status == "success"
-                on_progress(Progress(done, total))
+            else:
+                return
+            if total:
+                on_progress(f"{doing} ({done} of {total} steps done)")
 
     with telling(lambda: published):
         outcome = _invoke(settings, "snapshot", [*BUILD, "--selector", what.selector], dbt_vars, [on_event])
@@ -216,6 +216,12 @@ def _split_vars(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
         else:
             rest.append(argument)
     return rest, given
+
+
+def _doing(node: Any) -> str:
+    if node.resource_type == "test":
+        return "testing"
+    return "publishing" if "marts" in Path(node.node_path).parts else "building"
 
 
 def _failure(result: Any) -> str:

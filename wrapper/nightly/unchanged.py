@@ -64,7 +64,7 @@ class Unit(enum.Enum):
         """Return the published tables whose rows the unit replaces."""
         if self is Unit.HIGHLIGHTS:
             return [relations.highlights(settings)]
-        tables = (relations.snapshots, relations.hashes, relations.bio_inputs, relations.memberships)
+        tables = (relations.snapshots, relations.hashes, relations.bio_inputs, relations.memberships, relations.months)
         return [table(settings) for table in tables]
 
 
@@ -110,8 +110,8 @@ def project_digest(folders: Iterable[Path]) -> str:
 
 
 def _code(folder: Path) -> Iterable[Path]:
-    for name in ("macros", "models", "seeds", "tests/generic", "tests/intermediate"):
-        yield from (path for path in (folder / name).rglob("*") if path.is_file())
+    for name in ("macros", "models", "seeds", "tests/generic", "tests/intermediate", "nightly", "warehouse"):
+        yield from (path for path in (folder / name).rglob("*") if path.is_file() and path.suffix != ".pyc")
     for name in ("dbt_project.yml", "profiles.yml", "selectors.yml", "*.py"):
         yield from folder.glob(name)
 

@@ -20,6 +20,7 @@ TABLES = {
     "model.signal_profiles.signal_profile_snapshot_hashes",
     "model.signal_profiles.signal_profile_runs",
     "model.signal_profiles.signal_profile_memberships",
+    "model.signal_profiles.signal_profile_months",
     "model.signal_profiles.signal_profile_contract",
     "model.signal_profiles.signal_profile_bio_inputs",
     HIGHLIGHTS,
