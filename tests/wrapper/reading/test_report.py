@@ -359,7 +359,7 @@ def test_a_page_ends_with_what_the_operator_must_do_about_bios(example: Wrapper)
 
 def described_reasons() -> set[str]:
     """The reasons that the description of the view names."""
-    models = yaml.safe_load((PROJECT_DIR / "models/marts/_marts__models.yml").read_text())["models"]
+    models = yaml.safe_load((PROJECT_DIR / "models/marts/bios/_bios__models.yml").read_text())["models"]
     (view,) = [model for model in models if model["name"] == "signal_profile_highlight_freshness"]
     (column,) = [column for column in view["columns"] if column["name"] == "reason"]
     return set(re.findall("`([a-z-]+)`", column["description"]))
