@@ -19,10 +19,10 @@ ROUNDS := 5
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-strip-extras --generate-hashes \
 	--custom-compile-command 'make lock' --upgrade
 
-.PHONY: help bench release-check commands setup snapshot test lint audit unit coverage test-faults dbt-build docs lock clean
+.PHONY: help bench release-check commands setup snapshot test lint lint-compiled audit unit coverage test-faults dbt-build docs lock clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.installed ## install everything into .venv, from the lock file
 
@@ -51,6 +51,10 @@ lint: setup ## ruff, mypy, import-linter and sqlfluff
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/sqlfluff lint --processes 2 models macros analyses tests
+
+# Not a part of `lint`: it takes a minute and a warehouse.
+lint-compiled: setup ## lint the SQL that dbt compiles, with all that macros put into it
+	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/python .ci/lint_compiled.py models analyses tests
 
 audit: setup ## look the locked packages up among the known vulnerabilities
 	@$(BIN)/python .ci/audit.py requirements.lock

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.statements import Recorder, save_publication
-from wrapper.dbt_project import PROFILES_DIR, PROJECT_DIR
+from wrapper.dbt_project import PROJECT_DIR
 from wrapper.nightly.dbt_client import BUILD, NIGHTLY
 
 CAPTURE = "statements.json"
@@ -20,7 +20,7 @@ CAPTURE = "statements.json"
 def build(target: Path) -> dict[str, Any]:
     """Build, and return the seconds from the import of dbt to its end, and those in which a statement was running."""
     os.environ |= {
-        "DBT_PROJECT_DIR": str(PROJECT_DIR), "DBT_PROFILES_DIR": str(PROFILES_DIR), "DBT_TARGET_PATH": str(target),
+        "DBT_PROJECT_DIR": str(PROJECT_DIR), "DBT_PROFILES_DIR": str(PROJECT_DIR), "DBT_TARGET_PATH": str(target),
         "DBT_LOG_PATH": str(target), "DBT_LOG_LEVEL_FILE": "none",
     }  # fmt: skip
     started = time.perf_counter()

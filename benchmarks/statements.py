@@ -13,14 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
-import yaml
 
-from wrapper.dbt_project import PROFILES_DIR
+from wrapper.dbt_project import project_vars
 from wrapper.nightly.dbt_client import PUBLISHED
 
-THREADS: int = yaml.safe_load((PROFILES_DIR / "profiles.yml").read_text())["signal_profiles"]["outputs"]["warehouse"][
-    "threads"
-]
+THREADS: int = project_vars()["threads"]
 
 
 @dataclasses.dataclass

@@ -20,7 +20,6 @@ def find_project(package: Path) -> Path:
 
 
 PROJECT_DIR = find_project(Path(__file__).resolve().parent)
-PROFILES_DIR = PROJECT_DIR / "profiles"
 
 
 @dataclasses.dataclass(frozen=True)

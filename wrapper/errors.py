@@ -2,6 +2,8 @@
 
 import enum
 
+import click
+
 
 class ExitCode(enum.IntEnum):
     """What the commands exit with."""
@@ -14,7 +16,7 @@ class ExitCode(enum.IntEnum):
     INTERRUPTED = 130
 
 
-class WrapperError(Exception):
+class WrapperError(click.ClickException):
     """An expected failure whose message is one line that names the thing and says what to do."""
 
     exit_code = ExitCode.USAGE
@@ -23,7 +25,7 @@ class WrapperError(Exception):
     @property
     def logged(self) -> str:
         """What the run log says of it: the message, unless that has a name in it."""
-        return str(self)
+        return self.message
 
 
 class ConfigurationError(WrapperError):

@@ -6,16 +6,19 @@ import re
 import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from dotenv.parser import parse_stream
 from psycopg2 import ProgrammingError
 from psycopg2.extensions import parse_dsn
 
+from wrapper.dbt_project import project_vars
 from wrapper.errors import ConfigurationError
+from wrapper.operator_vars import read_vars
 
 NAMES = (
     "DATABASE_URL", "WB_SCHEMA", "COMMENT_INSIGHTS_DB", "WAREHOUSE_URL", "WAREHOUSE_SCHEMA", "STORAGE_DIR",
-    "PROFILE_SIGNAL_GLAZE", "STATSD_HOST", "STATSD_PORT",
+    "PROFILE_SIGNAL_GLAZE", "STATSD_HOST", "STATSD_PORT", "SNAPSHOT_VARS",
 )  # fmt: skip
 # Room for the suffixes that dbt and this project add, within Postgres's 63 bytes.
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,39}")
@@ -49,6 +52,13 @@ class Settings:
     enabled: bool
     statsd_host: str | None
     statsd_port: int
+    # The file of SNAPSHOT_VARS, and the dbt vars in it.
+    vars_path: Path | None
+    vars: dict[str, Any]
+
+    def var(self, name: str) -> Any:
+        """Return a dbt var's value, which is the project's where SNAPSHOT_VARS has none."""
+        return {**project_vars(), **self.vars}[name]
 
     @property
     def source_schema(self) -> str:
@@ -110,6 +120,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
             f"PROFILE_SIGNAL_GLAZE must be 1, true, on or yes, or 0, false, off or no, not {switch!r}"
         )
 
+    vars_path = Path(values["SNAPSHOT_VARS"]) if "SNAPSHOT_VARS" in values else None
     settings = Settings(
         sqlite_path=sqlite_path,
         database=parameters,
@@ -122,6 +133,8 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         enabled=_SWITCH[switch.strip().lower()],
         statsd_host=values.get("STATSD_HOST"),
         statsd_port=int(port),
+        vars_path=vars_path,
+        vars={} if vars_path is None else read_vars(vars_path),
     )
     if sqlite_path is None and settings.wb_schema in {settings.source_schema, settings.intermediate_schema}:
         raise ConfigurationError(

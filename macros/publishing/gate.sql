@@ -9,9 +9,9 @@
     {%- endif -%}
 {%- endmacro -%}
 
-{#- Whether the model is published as a table; a view has no rows of its own. -#}
+{#- Whether the model is published as a table; a view has no rows of its own, and `dbt clone` makes views only. -#}
 {%- macro _is_published_table() -%}
-    {{- return(config.get('materialized') == 'incremental') -}}
+    {{- return(config.get('materialized') == 'incremental' and flags.WHICH != 'clone') -}}
 {%- endmacro -%}
 
 {#- Give the planner the statistics of a table that was just published. -#}
@@ -23,7 +23,9 @@
 
 {#- Mark an intermediate table or a seed as one that this invocation built. -#}
 {%- macro stamp_invocation() -%}
-    comment on table {{ this }} is 'built by dbt invocation {{ invocation_id }}'
+    {%- if flags.WHICH != 'clone' -%}
+        comment on table {{ this }} is 'built by dbt invocation {{ invocation_id }}'
+    {%- endif -%}
 {%- endmacro -%}
 
 {#- Return a published relation, or none before the first publication. A ref() here would make a cycle. -#}
@@ -31,13 +33,26 @@
     {{- return(adapter.get_relation(target.database, target.schema, name)) -}}
 {%- endmacro -%}
 
-{#- Refuse to publish a part of a unit, or a unit without its tests. -#}
-{%- macro refuse_a_part_of_a_unit() -%}
-    {%- if execute -%}
-        {%- for node in _nodes_of_unit() if node.unique_id not in selected_resources -%}
+{#- Refuse before anything is built to publish parts of units, or units without their tests. -#}
+{%- macro refuse_parts_of_units() -%}
+    {%- if execute and flags.WHICH in ['build', 'run'] -%}
+        {%- set units = [] -%}
+        {%- for unique_id in selected_resources if publication_unit(graph.nodes.get(unique_id)) -%}
+            {%- do units.append(publication_unit(graph.nodes[unique_id])) -%}
+        {%- endfor -%}
+        {%- for unit in units | unique -%}
+            {%- do refuse_a_part_of_a_unit(unit) -%}
+        {%- endfor -%}
+    {%- endif -%}
+{%- endmacro -%}
+
+{#- Refuse to publish a part of a unit, by default of this model's, or a unit without its tests. -#}
+{%- macro refuse_a_part_of_a_unit(unit=none) -%}
+    {%- if execute and flags.WHICH != 'clone' -%}
+        {%- for node in _nodes_of_unit(unit or publication_unit(model)) if node.unique_id not in selected_resources -%}
             {%- do exceptions.raise_compiler_error(
-                "Nothing is published in part or untested: this selection lacks " ~ node.name
-                ~ "; run `dbt build` without a selection"
+                "Nothing is published in part or untested: one invocation must build and test everything, and this one lacks "
+                ~ node.name ~ "; run `dbt build` without a selection, or with --exclude path:models/marts to publish nothing"
             ) -%}
         {%- endfor -%}
     {%- endif -%}
@@ -49,7 +64,7 @@
 -#}
 {%- macro refuse_what_was_not_built() -%}
     {%- if execute -%}
-        {%- for node in _nodes_of_unit() if node.config.materialized in ['table', 'seed'] %}
+        {%- for node in _nodes_of_unit(publication_unit(model)) if node.config.materialized in ['table', 'seed'] %}
             {%- set relation = api.Relation.create(database=node.database, schema=node.schema, identifier=node.alias) %}
             lock table {{ relation }} in access share mode;
             do $$

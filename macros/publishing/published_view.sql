@@ -14,13 +14,18 @@
         select pg_get_viewdef({{ text_literal('pg_temp.' ~ adapter.quote(this.identifier ~ '__probe')) }}::regclass)
             is not distinct from pg_get_viewdef(to_regclass({{ text_literal(target_relation.render()) }}))
     {%- endcall -%}
-    {%- call statement('main') -%}
+    {%- call statement('drop_probe') -%}
         {# Without its schema, which Citus would look up on its workers; a temporary view is found first. -#}
-        drop view {{ adapter.quote(this.identifier ~ '__probe') }};
-        {% if not load_result('same').data[0][0] -%}
-            create or replace view {{ target_relation }} as ({{ sql }})
-        {%- endif %}
+        drop view {{ adapter.quote(this.identifier ~ '__probe') }}
     {%- endcall -%}
+    {#- What `main` says is printed as what became of the model. -#}
+    {%- if load_result('same').data[0][0] -%}
+        {%- do store_raw_result('main', message='UNCHANGED', code='UNCHANGED', rows_affected=none) -%}
+    {%- else -%}
+        {%- call statement('main') -%}
+            create or replace view {{ target_relation }} as ({{ sql }})
+        {%- endcall -%}
+    {%- endif -%}
 
     {%- do apply_grants(target_relation, config.get('grants'), should_revoke=true) -%}
     {%- do persist_docs(target_relation, model) -%}

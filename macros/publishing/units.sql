@@ -27,10 +27,9 @@
     {{- return(node.config.meta.get('unit') if node and own_nodes([node]) else none) -}}
 {%- endmacro -%}
 
-{#- The nodes that must be part of an invocation that publishes this model's unit: its models, what they are built from,
+{#- The nodes that must be part of an invocation that publishes this unit: its models, what they are built from,
     and the data tests of all these but those for pull requests. -#}
-{%- macro _nodes_of_unit() -%}
-    {%- set unit = publication_unit(model) -%}
+{%- macro _nodes_of_unit(unit) -%}
     {%- set own = own_nodes(graph.nodes.values()) -%}
     {%- set published = [] -%}
     {%- for node in own if publication_unit(node) == unit -%}

@@ -23,6 +23,9 @@
         'membership_key_prefix': _is_name,
         'distributed': _is_switch,
         'body_markers': _is_markers,
+        'threads': _is_count,
+        'work_mem': _is_memory,
+        'parallel_workers': _is_count_or_null,
     } -%}
     {#- What other packages there are is known only once dbt has parsed all of them. -#}
     {%- for name in invocation_args_dict.get('vars') or {} if execute and name not in checks -%}
@@ -95,6 +98,24 @@
 
 {%- macro _is_schema(value) -%}
     {%- if value is not none and _is_name(value) -%}{{ return("null or the name of a schema") }}{%- endif -%}
+{%- endmacro -%}
+
+{%- macro _is_count(value) -%}
+    {%- if value is not integer or value < 1 or value > 64 -%}
+        {{ return("a whole number from 1 to 64") }}
+    {%- endif -%}
+{%- endmacro -%}
+
+{%- macro _is_count_or_null(value) -%}
+    {%- if value is not none and (value is not integer or value < 0 or value > 64) -%}
+        {{ return("null or a whole number from 0 to 64") }}
+    {%- endif -%}
+{%- endmacro -%}
+
+{%- macro _is_memory(value) -%}
+    {%- if value is not string or not modules.re.fullmatch("[1-9][0-9]{0,3}MB", value) -%}
+        {{ return("an amount of memory from 1MB to 9999MB") }}
+    {%- endif -%}
 {%- endmacro -%}
 
 {%- macro _is_switch(value) -%}

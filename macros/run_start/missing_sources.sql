@@ -16,7 +16,7 @@
 {#- Whether a source table is missing from the schema of our own copies. -#}
 {%- macro _is_not_loaded(source) -%}
     {{- return(
-        source.schema == target.schema ~ '_source'
+        source.schema == env_var('WAREHOUSE_SCHEMA', 'signal_profiles') ~ '_source'
         and adapter.get_relation(source.database, source.schema, source.identifier) is none
     ) -}}
 {%- endmacro -%}

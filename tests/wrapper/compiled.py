@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg2
 from psycopg2.extras import execute_values
 
-from wrapper.dbt_project import PROFILES_DIR, PROJECT_DIR
+from wrapper.dbt_project import PROJECT_DIR
 
 
 def compile_sql(inline: str, target_path: Path, url: str) -> str:
@@ -18,7 +18,7 @@ def compile_sql(inline: str, target_path: Path, url: str) -> str:
 
     info = psycopg2.connect(url).info
     os.environ |= {"PGHOST": info.host, "PGUSER": info.user, "PGDATABASE": info.dbname}
-    paths = ["--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROFILES_DIR), "--target-path", str(target_path)]
+    paths = ["--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROJECT_DIR), "--target-path", str(target_path)]
     result = dbtRunner().invoke(
         ["--quiet", "--log-level", "none", "--log-level-file", "none", "compile", "--inline", inline, *paths]
     )
@@ -53,7 +53,7 @@ def start_plain_dbt(url: str, folder: Path, *arguments: str) -> "subprocess.Pope
     """Run dbt by hand, without the wrapper and its lock."""
     info = psycopg2.connect(url).info
     return subprocess.Popen(
-        [Path(sys.executable).with_name("dbt"), *arguments, "--profiles-dir", PROFILES_DIR, "--target-path", folder],
+        [Path(sys.executable).with_name("dbt"), *arguments, "--target-path", folder],
         cwd=PROJECT_DIR,
         env={
             **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},

@@ -12,13 +12,13 @@ from dbt.cli.main import dbtRunner
 from dbt.parser.models import ModelParser
 
 import wrapper.nightly.run  # noqa: F401
-from wrapper.dbt_project import PROFILES_DIR, PROJECT_DIR
+from wrapper.dbt_project import PROJECT_DIR
 
 # dbt's shortcut for simple models has threads, which a forked process would wait for; it renders them instead.
 ModelParser.run_static_parser = lambda self, node: None
 
 with tempfile.TemporaryDirectory() as target:
-    paths = ("--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROFILES_DIR), "--target-path", target)
+    paths = ("--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROJECT_DIR), "--target-path", target)
     quietly = ("--quiet", "--log-level", "none", "--log-path", target)
     # The second time it reads what it wrote the first time.
     for _ in range(2):

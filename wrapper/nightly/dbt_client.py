@@ -16,9 +16,10 @@ import psycopg2
 import yaml
 
 from wrapper import interrupts
-from wrapper.dbt_project import PROFILES_DIR, PROJECT_DIR, project_vars
+from wrapper.dbt_project import PROJECT_DIR, project_vars
 from wrapper.errors import BuildError, ConfigurationError, ExitCode
 from wrapper.nightly.after_publishing import telling
+from wrapper.operator_vars import complaint
 from wrapper.settings import Settings
 from wrapper.warehouse.connection import connect
 from wrapper.warehouse.error_text import first_line
@@ -29,14 +30,6 @@ _LOSSES = "candidates_keep_what_is_published"
 # Commands of dbt that only read; all others write to the warehouse, or may.
 _READING = {"clean", "compile", "debug", "deps", "docs", "init", "list", "ls", "parse", "show", "source"}
 _PASSED = {"success", "pass", "warn", "no-op"}
-
-
-@dataclasses.dataclass(frozen=True)
-class Progress:
-    """How many of a build's nodes are done."""
-
-    done: int
-    total: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,17 +47,20 @@ HIGHLIGHTS = Build("highlights", "model.signal_profiles.signal_profile_highlight
 BUILD = ("--quiet", "--log-level", "none", "--no-write-json", "build")
 
 
-def build(settings: Settings, what: Build, dbt_vars: dict[str, Any], on_progress: Callable[[Progress], None]) -> None:
+def build(settings: Settings, what: Build, dbt_vars: dict[str, Any], on_progress: Callable[[str], None]) -> None:
     """Build and test, and publish what the build selects of the scope that the vars name.
 
+    `on_progress` takes what is being done, and how many of dbt's nodes are done.
     Raises BuildError with one line where a model or a data test failed, and KeyboardInterrupt on Ctrl-C.
     """
     done, total, published = 0, 0, False
+    doing = "building"
+    on_progress("starting dbt")
     # dbt calls back from each of its threads.
     counting = threading.Lock()
 
     def on_event(event: Any) -> None:
-        nonlocal done, total, published
+        nonlocal done, total, published, doing
         # dbt's reading of its last parse takes an interrupt for an error in that, and parses anew.
         if not total and interrupts.came() and threading.current_thread() is threading.main_thread():
             raise KeyboardInterrupt
@@ -72,10 +68,15 @@ def build(settings: Settings, what: Build, dbt_vars: dict[str, Any], on_progress
         with contextlib.suppress(Exception), counting:
             if event.info.name == "ConcurrencyLine":
                 total = event.data.node_count
+            elif event.info.name == "NodeStart":
+                doing = _doing(event.data.node_info)
             elif event.info.name == "NodeFinished" and event.data.node_info.materialized != "ephemeral":
                 done += 1
                 published |= event.data.node_info.unique_id == PUBLISHED and event.data.run_result.status == "success"
-                on_progress(Progress(done, total))
+            else:
+                return
+            if total:
+                on_progress(f"{doing} ({done} of {total} steps done)")
 
     with telling(lambda: published):
         outcome = _invoke(settings, "snapshot", [*BUILD, "--selector", what.selector], dbt_vars, [on_event])
@@ -94,12 +95,16 @@ def build(settings: Settings, what: Build, dbt_vars: dict[str, Any], on_progress
 def run_command(settings: Settings, source_vars: dict[str, str], arguments: Sequence[str]) -> ExitCode:
     """Run any dbt command against the warehouse, its output going where dbt sends it.
 
-    Raises ConfigurationError at `--vars` that are no mapping or name a var the project does not have.
+    Raises ConfigurationError at `--vars` that are no mapping, name a var the project does not have, or give one of an
+    operator's a value it cannot have.
     """
     rest, given = _split_vars(arguments)
     unknown = given.keys() - project_vars().keys()
     if unknown:
         raise ConfigurationError(f"--vars: there is no var {min(map(str, unknown))!r}: see vars in dbt_project.yml")
+    for var, value in given.items():
+        if must_be := complaint(var, value):
+            raise ConfigurationError(f"--vars: the var {var!r} must be {must_be}")
     from dbt.cli.exceptions import DbtUsageException
 
     outcome = _invoke(settings, "dbt", rest or ["--help"], {**source_vars, **given}, [])
@@ -143,7 +148,7 @@ def _invoke(
             _quote_no_rows()
         stack.callback(reset_adapters)
         # As a keyword the vars stay what they are; as an argument they would have to survive YAML.
-        outcome = dbtRunner(callbacks=callbacks).invoke(list(arguments), vars=dbt_vars)
+        outcome = dbtRunner(callbacks=callbacks).invoke(list(arguments), vars={**settings.vars, **dbt_vars})
     if isinstance(outcome.exception, KeyboardInterrupt):
         raise KeyboardInterrupt
     return outcome
@@ -162,7 +167,7 @@ def _without_garbage_collection() -> Iterator[None]:
 def _set_environment(target_path: Path) -> None:
     """Set dbt's paths; its own log, which would have whole statements, is not written."""
     os.environ["DBT_PROJECT_DIR"] = str(PROJECT_DIR)
-    os.environ["DBT_PROFILES_DIR"] = str(PROFILES_DIR)
+    os.environ["DBT_PROFILES_DIR"] = str(PROJECT_DIR)
     os.environ["DBT_TARGET_PATH"] = str(target_path)
     os.environ["DBT_LOG_PATH"] = str(target_path)
     os.environ["DBT_LOG_LEVEL_FILE"] = "none"
@@ -211,6 +216,12 @@ def _split_vars(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
         else:
             rest.append(argument)
     return rest, given
+
+
+def _doing(node: Any) -> str:
+    if node.resource_type == "test":
+        return "testing"
+    return "publishing" if "marts" in Path(node.node_path).parts else "building"
 
 
 def _failure(result: Any) -> str:

@@ -33,14 +33,12 @@ def refresh(warehouse: Warehouse) -> None:
     try:
         check_version(warehouse)
         inputs = Inputs(warehouse.settings, source_vars(warehouse), load_highlights(warehouse))
-        publish_if_changed(warehouse, inputs, lambda progress: None)
+        publish_if_changed(warehouse, inputs, lambda doing: None)
     finally:
         warehouse.run_lock.release()
 
 
-def publish_if_changed(
-    warehouse: Warehouse, inputs: Inputs, on_progress: Callable[[dbt_client.Progress], None]
-) -> None:
+def publish_if_changed(warehouse: Warehouse, inputs: Inputs, on_progress: Callable[[str], None]) -> None:
     """Publish the loaded highlights, unless they are published already.
 
     Raises BuildError if a data test fails.

@@ -1,6 +1,7 @@
 """Copying WhiteBalloon's SQLite tables into the warehouse, all in one transaction."""
 
 import contextlib
+import dataclasses
 import hashlib
 import io
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 
-from wrapper.dbt_project import SourceTable, project_vars, source_tables
+from wrapper.dbt_project import SourceTable, source_tables
 from wrapper.errors import BuildError, ConfigurationError
 from wrapper.nightly import in_place
 from wrapper.nightly.copy_lines import CopyLines
@@ -22,16 +23,24 @@ from wrapper.warehouse.error_text import first_line
 DATABASE_SETTING, ANALYSES_SETTING = "DATABASE_URL", "COMMENT_INSIGHTS_DB"
 
 
-def load(warehouse: Warehouse, report: Callable[[str], None]) -> dict[str, str]:
+@dataclasses.dataclass(frozen=True)
+class Copy:
+    """A table as it was copied: a digest of its content, and how many rows it has."""
+
+    digest: str
+    rows: int
+
+
+def load(warehouse: Warehouse, report: Callable[[str], None], on_progress: Callable[[str], None]) -> dict[str, Copy]:
     """Copy WhiteBalloon's SQLite tables into the source schema, or only its analyses if it is on Postgres.
 
-    Returns a digest of each table's content, by its name. `report` takes a warning for each absent optional table, and
-    for each table with replaced characters.
+    Returns what was copied, by the table's name. `report` takes a warning for each absent optional table, and for each
+    table with replaced characters; `on_progress` takes what is being done.
     Raises ConfigurationError if a file, a table or a value is not usable, and BuildError if the warehouse fails; the
     source schema is then as it was.
     """
     settings = warehouse.settings
-    digests: dict[str, str] = {}
+    copies: dict[str, Copy] = {}
     tables = source_tables()
     own = [table for table in tables if not table.is_analyses]
     analyses = [table for table in tables if table.is_analyses]
@@ -48,18 +57,20 @@ def load(warehouse: Warehouse, report: Callable[[str], None]) -> dict[str, str]:
         with warehouse.connection as connection, connection.cursor() as cursor:
             _create_schema(cursor, settings.source_schema)
             for table in missing:
-                digests[table.name] = _replace(cursor, settings, table, iter(()))
+                copies[table.name] = _replace(cursor, settings, table, iter(()))
             if settings.sqlite_path is not None:
+                on_progress(f"copying {settings.sqlite_path.name}")
                 with copy_sqlite(DATABASE_SETTING, settings.sqlite_path, settings.storage_dir) as source:
-                    _copy_tables(cursor, settings, source, own, report, digests)
+                    _copy_tables(cursor, settings, source, own, report, on_progress, copies)
             if has_analyses(settings):
+                on_progress(f"copying {settings.analyses_path.name}")
                 with copy_sqlite(ANALYSES_SETTING, settings.analyses_path, settings.storage_dir) as source:
-                    _copy_tables(cursor, settings, source, analyses, report, digests)
+                    _copy_tables(cursor, settings, source, analyses, report, on_progress, copies)
             else:
                 report(f"warning: {ANALYSES_SETTING}: there is no file {settings.analyses_path}, so there are no tags")
                 for table in analyses:
-                    digests[table.name] = _replace(cursor, settings, table, iter(()))
-    return digests
+                    copies[table.name] = _replace(cursor, settings, table, iter(()))
+    return copies
 
 
 def load_highlights(warehouse: Warehouse) -> dict[str, str]:
@@ -80,7 +91,7 @@ def load_highlights(warehouse: Warehouse) -> dict[str, str]:
                 source.connection.text_factory = bytes
                 chunks = list(CopyLines(source, table).chunks())
     with _failing(), warehouse.connection as connection, connection.cursor() as cursor:
-        return {table.name: _replace(cursor, settings, table, iter(chunks))}
+        return {table.name: _replace(cursor, settings, table, iter(chunks)).digest}
 
 
 def has_analyses(settings: Settings) -> bool:
@@ -148,9 +159,11 @@ def _copy_tables(
     source: SqliteSource,
     tables: list[SourceTable],
     report: Callable[[str], None],
-    digests: dict[str, str],
+    on_progress: Callable[[str], None],
+    copies: dict[str, Copy],
 ) -> None:
-    for table in tables:
+    for number, table in enumerate(tables, start=1):
+        on_progress(f"loading {table.name} ({number} of {len(tables)} tables)")
         chunks: Iterator[bytes] = iter(())
         lines = None
         if source.has_table(table):
@@ -161,7 +174,7 @@ def _copy_tables(
         else:
             raise _without_table(source, table)
         try:
-            digests[table.name] = _replace(cursor, settings, table, chunks)
+            copies[table.name] = _replace(cursor, settings, table, chunks)
         except psycopg2.errors.UniqueViolation as error:
             raise ConfigurationError(
                 f"{source.setting}: {source.path}: table {table.name} has two rows with one {table.key}"
@@ -173,8 +186,8 @@ def _copy_tables(
             )
 
 
-def _replace(cursor: Cursor, settings: Settings, table: SourceTable, chunks: Iterator[bytes]) -> str:
-    """Fill a fresh table from lines in COPY's text format, replace the old table, and return the lines' digest."""
+def _replace(cursor: Cursor, settings: Settings, table: SourceTable, chunks: Iterator[bytes]) -> Copy:
+    """Fill a fresh table from lines in COPY's text format, and replace the old table."""
     final = sql.Identifier(settings.source_schema, table.name)
     fresh = sql.Identifier(settings.source_schema, f"{table.name}__fresh")
     columns = sql.SQL(", ").join(
@@ -182,7 +195,7 @@ def _replace(cursor: Cursor, settings: Settings, table: SourceTable, chunks: Ite
         for column in table.columns
     )
     cursor.execute(sql.SQL("create table {} ({})").format(fresh, columns))
-    if table.distributed_by and settings.sqlite_path is not None and project_vars()["distributed"]:
+    if table.distributed_by and settings.sqlite_path is not None and settings.var("distributed"):
         # Comments read in place are on the coordinator, so the analyses must be there too.
         cursor.execute("select create_distributed_table(%s, %s)", (fresh.as_string(cursor), table.distributed_by))
     stream = _Stream(chunks)
@@ -192,11 +205,12 @@ def _replace(cursor: Cursor, settings: Settings, table: SourceTable, chunks: Ite
         if stream.error is not None:
             raise stream.error from None
         raise
+    rows = cursor.rowcount
     cursor.execute(sql.SQL("alter table {} add primary key ({})").format(fresh, sql.Identifier(table.key)))
     cursor.execute(sql.SQL("drop table if exists {}").format(final))
     cursor.execute(sql.SQL("alter table {} rename to {}").format(fresh, sql.Identifier(table.name)))
     cursor.execute(sql.SQL("analyze {}").format(final))
-    return stream.digest.hexdigest()
+    return Copy(stream.digest.hexdigest(), rows)
 
 
 class _Stream(io.RawIOBase):

@@ -45,10 +45,11 @@ class Request:
 
 @dataclasses.dataclass(frozen=True)
 class Listener:
-    """Callbacks for a run: lines for people, dbt's progress, and finally the run-log entry."""
+    """Callbacks for a run: warnings, remarks, what it is doing, and finally the run-log entry."""
 
-    line: Callable[[str], None]
-    progress: Callable[[dbt_client.Progress], None]
+    warning: Callable[[str], None]
+    remark: Callable[[str], None]
+    progress: Callable[[str], None]
     entry: Callable[[Entry], None]
 
 
@@ -74,10 +75,10 @@ def run_snapshot(request: Request, listener: Listener) -> Entry:
         with interrupts.let_in():
             settings = read_settings()
             for disagreement in read_disagreements():
-                listener.line(f"warning: {disagreement}")
+                listener.warning(f"warning: {disagreement}")
             if not settings.enabled and not request.dry_run:
                 entry.status = "disabled"
-                listener.line("PROFILE_SIGNAL_GLAZE is off, so nothing was done: set it to 1 to let runs publish")
+                listener.warning("PROFILE_SIGNAL_GLAZE is off, so nothing was done: set it to 1 to let runs publish")
             else:
                 stale_highlights = _run(settings, request, entry, listener)
     except WrapperError as error:
@@ -103,18 +104,24 @@ def _run(settings: Settings, request: Request, entry: Entry, listener: Listener)
     stale_highlights = None
     if request.output_dir is not None and not request.dry_run:
         snapshot_files.prepare(request.output_dir)
+    listener.progress("opening the warehouse")
     with open_warehouse(settings) as warehouse:
         request = dataclasses.replace(request, scope=people.resolve(settings, warehouse.connection, request.scope))
         entry.user_ids = request.scope.parameters()["user_ids"]
+        listener.progress("waiting for the lock")
         warehouse.run_lock.acquire(request.wait_seconds)
         if not request.dry_run:
             check_version(warehouse)
-        inputs = unchanged.Inputs(settings, source_vars(warehouse), load(warehouse, listener.line))
+        copies = load(warehouse, listener.warning, listener.progress)
+        listener.progress("looking for changes")
+        inputs = unchanged.Inputs(
+            settings, source_vars(warehouse), {name: copy.digest for name, copy in copies.items()}
+        )
         holds_anything = _scope_holds_anything(warehouse, request.scope)
         before: dict[Unit, str | None] = {}
         counts = None
         if not holds_anything:
-            listener.line("nothing to do: the scope holds no membership and no published snapshot")
+            listener.remark("nothing to do: the scope holds no membership and no published snapshot")
             counts = unchanged.Counts()
         else:
             with warehouse.connection as connection, connection.cursor() as cursor:
@@ -132,6 +139,7 @@ def _run(settings: Settings, request: Request, entry: Entry, listener: Listener)
             highlights.publish_if_changed(warehouse, inputs, listener.progress)
         with telling(lambda: built and not request.dry_run):
             if counts is None:
+                listener.progress("hashing")
                 _hash(warehouse, request, entry, inputs, before)
             else:
                 _fill_in(entry, counts)
@@ -141,6 +149,7 @@ def _run(settings: Settings, request: Request, entry: Entry, listener: Listener)
             if holds_anything and not request.dry_run:
                 stale_highlights = count_stale_highlights(warehouse.connection, settings)
             if request.output_dir is not None and not request.dry_run:
+                listener.progress("writing files")
                 _write_files(warehouse, request.scope, request.output_dir)
     return stale_highlights
 

@@ -64,7 +64,7 @@ class Unit(enum.Enum):
         """Return the published tables whose rows the unit replaces."""
         if self is Unit.HIGHLIGHTS:
             return [relations.highlights(settings)]
-        tables = (relations.snapshots, relations.hashes, relations.bio_inputs, relations.memberships)
+        tables = (relations.snapshots, relations.hashes, relations.bio_inputs, relations.memberships, relations.months)
         return [table(settings) for table in tables]
 
 
@@ -89,6 +89,7 @@ class Inputs:
             "project": project_digest([_PACKAGE_DIR, PROJECT_DIR]),
             "server": cursor.connection.info.server_version,
             "sources": self.sources,
+            "vars": self.settings.vars,
         }
         for table in filter(unit.reads, source_tables()):
             found[table.name] = self.loaded.get(table.name) or _in_place(
@@ -109,9 +110,10 @@ def project_digest(folders: Iterable[Path]) -> str:
 
 
 def _code(folder: Path) -> Iterable[Path]:
-    for name in ("macros", "models", "profiles", "seeds", "tests/generic", "tests/intermediate"):
-        yield from (path for path in (folder / name).rglob("*") if path.is_file())
-    yield from (*folder.glob("dbt_project.yml"), *folder.glob("selectors.yml"), *folder.glob("*.py"))
+    for name in ("macros", "models", "seeds", "tests/generic", "tests/intermediate", "nightly", "warehouse"):
+        yield from (path for path in (folder / name).rglob("*") if path.is_file() and path.suffix != ".pyc")
+    for name in ("dbt_project.yml", "profiles.yml", "selectors.yml", "*.py"):
+        yield from folder.glob(name)
 
 
 def _in_place(cursor: Cursor, table: sql.Identifier) -> object:

@@ -1,12 +1,13 @@
-"""Everything a failed night could come from, looked at before it does.
+"""Everything that a run could fail from, checked before it does.
 
-No row is changed; what any command makes where it is missing, the storage directory and the embedded server, is made.
+No row is changed. As every command does, this makes the storage directory and the embedded server if they are missing.
+The module is long because it has a short function for each check.
 """
 
 import dataclasses
 import shutil
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Literal
 
 import psycopg2
 from psycopg2 import sql
+from rich.console import Console
+from rich.text import Text
 
 from wrapper.dbt_project import project_vars, source_tables
 from wrapper.errors import ConfigurationError, LockedError, WrapperError
@@ -23,16 +26,19 @@ from wrapper.nightly.people import read_memberships
 from wrapper.nightly.run_log import RunLog
 from wrapper.nightly.sqlite_source import open_sqlite
 from wrapper.reading.status import read_status
+from wrapper.reading.terminal import grid
 from wrapper.settings import Settings, read_disagreements, read_origins, read_settings, read_storage_dir
 from wrapper.warehouse import relations
 from wrapper.warehouse.connection import Warehouse, open_warehouse
 from wrapper.warehouse.contract import check_version
 from wrapper.warehouse.error_text import first_line
 
+Verdict = Literal["ok", "WARN", "FIX"]
 # Beside what WhiteBalloon's files need.
 _LEAST_FREE_BYTES = 2**30
 _MOST_CLOCK_SECONDS = 60
 _LOCK_SECONDS = 3
+_STYLES: dict[Verdict, str] = {"ok": "green", "WARN": "bold yellow", "FIX": "bold red"}
 Check = tuple[str, Callable[[], str]]
 
 
@@ -45,7 +51,7 @@ class Finding:
     """What one check found; `verdict` is ok, WARN (a run succeeds without something) or FIX (with what to do)."""
 
     name: str
-    verdict: Literal["ok", "WARN", "FIX"]
+    verdict: Verdict
     text: str
 
 
@@ -55,7 +61,7 @@ def examine() -> Iterator[Finding]:
         _look, [("settings", _settings), ("project", _project), ("storage", _storage), ("last run", _last_run)]
     )
     try:
-        settings = read_settings()
+        settings = _absolute(read_settings())
     except WrapperError:
         yield Finding("all else", "FIX", "was not looked at: correct the settings first")
         return
@@ -65,6 +71,21 @@ def examine() -> Iterator[Finding]:
             yield from map(_look, _inside(warehouse))
     except WrapperError as error:
         yield Finding("warehouse", "FIX", str(error))
+
+
+def print_findings(console: Console, findings: Iterable[Finding]) -> bool:
+    """Print each finding when it comes, and in the end how many there are; return whether nothing must be fixed."""
+    counts = dict.fromkeys(_STYLES, 0)
+    for finding in findings:
+        counts[finding.verdict] += 1
+        verdict = Text(f"{finding.verdict:4}", _STYLES[finding.verdict])
+        text = Text.assemble((finding.name, "bold"), f": {' '.join(finding.text.split())}")
+        # On a terminal, a long text stays beside the verdicts.
+        console.print(grid((verdict, text)) if console.is_terminal else Text(" ").join((verdict, text)))
+    total = Text(f"{sum(counts.values())} checks: ")
+    found = [Text(f"{count} {verdict}", _STYLES[verdict]) for verdict, count in counts.items() if count]
+    console.print(total + Text(", ").join(found))
+    return not counts["FIX"]
 
 
 def _look(check: Check) -> Finding:
@@ -80,8 +101,19 @@ def _look(check: Check) -> Finding:
         return Finding(name, "FIX", f"the warehouse refused to answer: {first_line(error)}")
 
 
+def _absolute(settings: Settings) -> Settings:
+    """Return the settings with paths that say where a run from this working directory looks."""
+    return dataclasses.replace(
+        settings,
+        sqlite_path=settings.sqlite_path and settings.sqlite_path.absolute(),
+        analyses_path=settings.analyses_path.absolute(),
+        storage_dir=settings.storage_dir.absolute(),
+    )
+
+
 def _outside(settings: Settings) -> list[Check]:
     return [
+        ("vars", lambda: _vars(settings)),
         ("flag", lambda: _flag(settings)),
         ("WhiteBalloon", lambda: _whiteballoon(settings)),
         ("analyses", lambda: _analyses(settings)),
@@ -93,6 +125,7 @@ def _outside(settings: Settings) -> list[Check]:
 def _inside(warehouse: Warehouse) -> list[Check]:
     return [
         ("warehouse", lambda: _server(warehouse)),
+        ("resources", lambda: _resources(warehouse)),
         ("tables in place", lambda: _in_place(warehouse)),
         ("contract", lambda: _contract(warehouse)),
         ("losses", lambda: _losses(warehouse)),
@@ -121,29 +154,35 @@ def _project() -> str:
     try:
         return f"signal-profile-snapshots {version('signal-profile-snapshots')}, dbt {version('dbt-core')}"
     except PackageNotFoundError as error:
-        raise ConfigurationError(f"{error.name} is not installed: install the project anew") from error
+        raise ConfigurationError(f"{error.name} is not installed: install the project again") from error
 
 
 def _storage() -> str:
-    storage_dir = read_storage_dir()
+    storage_dir = read_storage_dir().absolute()
     RunLog(storage_dir)
-    return f"{storage_dir.absolute()} can be written to"
+    return f"{storage_dir} can be written to"
 
 
 def _last_run() -> str:
-    status = read_status(read_storage_dir(), 1, datetime.now(UTC))
+    status = read_status(read_storage_dir().absolute(), 1, datetime.now(UTC))
     if not status.runs:
-        return "there was none yet"
+        return "there is none yet"
     last, failure = status.runs[-1], status.open_failure
     if failure is not None:
         raise ConfigurationError(f"it failed at {failure.timestamp[:16]}: {failure.error}")
     if status.last_success is None:
-        return f"none of all members has published yet; {last.status} at {last.timestamp[:16]}"
+        return f"no run of all members has published yet; the last one was {last.status} at {last.timestamp[:16]}"
     if status.overdue:
         raise ConfigurationError(
-            "none of all members has published for 36 hours: does its timer run? wrapper status shows the last"
+            "no run of all members has published for 36 hours: check its timer; wrapper status shows the last runs"
         )
     return f"{last.status} at {last.timestamp[:16]}"
+
+
+def _vars(settings: Settings) -> str:
+    if settings.vars_path is None:
+        return "SNAPSHOT_VARS is not set, so all have the project's values"
+    return f"SNAPSHOT_VARS {settings.vars_path} sets {', '.join(settings.vars) or 'none'}"
 
 
 def _flag(settings: Settings) -> str:
@@ -222,6 +261,20 @@ def _server(warehouse: Warehouse) -> str:
     return f"PostgreSQL {number // 10000}.{number % 10000}, UTF8, may be written to"
 
 
+def _resources(warehouse: Warehouse) -> str:
+    settings = warehouse.settings
+    threads, work_mem, workers = (settings.var(name) for name in ("threads", "work_mem", "parallel_workers"))
+    if workers is None:
+        with warehouse.connection as connection, connection.cursor() as cursor:
+            cursor.execute("select current_setting('max_parallel_workers_per_gather')::int")
+            [workers] = cursor.fetchone() or (0,)
+    most = threads * (workers + 1) * int(work_mem.removesuffix("MB"))
+    return (
+        f"a run builds {threads} models at a time, each with up to {workers} parallel workers, and sorts in {work_mem} "
+        f"per process, so in up to {most} MB together; the vars threads, parallel_workers and work_mem change that"
+    )
+
+
 def _in_place(warehouse: Warehouse) -> str:
     if warehouse.settings.sqlite_path is not None:
         return "none are read there"
@@ -245,7 +298,7 @@ def _losses(warehouse: Warehouse) -> str:
         if relations.exists(cursor, table):
             cursor.execute(sql.SQL("select count(*), count(*) filter (where top_tags <> '[]') from {}").format(table))
             published, with_tags = cursor.fetchone() or (0, 0)
-    is_checked = published >= project_vars()["losses_checked_from"]
+    is_checked = published >= settings.var("losses_checked_from")
     if is_checked and (missing := _empty_source(warehouse, bool(with_tags))):
         raise ConfigurationError(
             f"there are {missing}, but {published} snapshots are published: a run would fail; check "

@@ -1,9 +1,12 @@
-"""The published snapshots as JSON lines, with their hashes and the analyses that a bio is written from."""
+"""The published snapshots as JSON lines, with their hashes and the analyses that a bio is written from, or as CSV."""
 
+import csv
 import dataclasses
+import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from typing import Any
 
 from psycopg2 import sql
 from psycopg2.extras import RealDictCursor
@@ -28,8 +31,16 @@ class Selection:
     stale: bool = False
 
 
-def export_lines(warehouse: Warehouse, selection: Selection) -> Iterator[str]:
-    """Yield a line of JSON for each selected snapshot, ordered by user and group, from one moment of the data.
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    """A published snapshot, and the analyses of the member's latest messages in the group."""
+
+    snapshot: SignalProfileSnapshot
+    analyses: list[dict[str, Any]]
+
+
+def read_export(warehouse: Warehouse, selection: Selection) -> Iterator[Exported]:
+    """Yield the selected snapshots, ordered by user and group, from one moment of the data.
 
     Raises ConfigurationError where nothing is published yet, or a user or group of the selection is unknown.
     """
@@ -71,7 +82,31 @@ def export_lines(warehouse: Warehouse, selection: Selection) -> Iterator[str]:
         cursor.execute(query, parameters)
     for row in cursor:
         analyses = row.pop("analyses")
-        snapshot = SignalProfileSnapshot.from_dict(row)
-        yield json.dumps(
-            {"snapshot": snapshot.to_dict(), "snapshot_hash": snapshot.snapshot_hash(), "analyses": analyses}
-        )
+        yield Exported(SignalProfileSnapshot.from_dict(row), analyses)
+
+
+def json_lines(rows: Iterable[Exported]) -> Iterator[str]:
+    """Yield a line of JSON for each snapshot, with its hash and its analyses."""
+    for row in rows:
+        line = {
+            "snapshot": row.snapshot.to_dict(),
+            "snapshot_hash": row.snapshot.snapshot_hash(),
+            "analyses": row.analyses,
+        }
+        yield json.dumps(line) + "\n"
+
+
+def csv_lines(rows: Iterable[Exported]) -> Iterator[str]:
+    """Yield a header and a record of CSV for each snapshot: its columns, JSON in canonical form, and its hash."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow([*SNAPSHOT_COLUMNS, "snapshot_hash"])
+    # The header comes with the first record, so that an export that fails prints nothing.
+    for row in rows:
+        values = row.snapshot.to_dict().values()
+        cells = [json.dumps(value, sort_keys=True) if isinstance(value, list | dict) else value for value in values]
+        writer.writerow([*cells, row.snapshot.snapshot_hash()])
+        yield text.getvalue()
+        text.seek(0)
+        text.truncate()
+    yield text.getvalue()

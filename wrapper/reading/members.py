@@ -4,9 +4,11 @@ import dataclasses
 from collections.abc import Sequence
 
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from rich.console import Console
 
 from wrapper.errors import UnknownScopeError
 from wrapper.nightly.people import read_memberships, read_names
+from wrapper.reading.terminal import safe, table
 from wrapper.settings import Settings
 
 
@@ -37,3 +39,16 @@ def read_members(settings: Settings, connection: Connection | None, group_slugs:
         for user_id, slugs in sorted(groups.items())
         if not group_slugs or not slugs.keys().isdisjoint(group_slugs)
     ]
+
+
+def print_members(console: Console, members: Sequence[Member]) -> None:
+    """Print a line for each member."""
+    rows = [
+        (
+            str(member.user_id),
+            safe("" if member.name is None else f"@{member.name}"),
+            safe(", ".join(member.group_slugs)),
+        )
+        for member in members
+    ]
+    console.print(table(("user", "name", "groups"), rows, right=("user",), wrap=("name", "groups")))

@@ -4,7 +4,9 @@ import base64
 import dataclasses
 import hashlib
 import os
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,10 @@ from psycopg2.extras import RealDictCursor
 
 from wrapper.errors import ConfigurationError
 from wrapper.nightly.snapshot_files import replace_file
+from wrapper.reading import report_queries as queries
+from wrapper.reading.freshness import REASONS
 from wrapper.reading.published import reading
+from wrapper.reading.report_drawing import Axis, breakable, decoded
 from wrapper.reading.status import OVERDUE_AFTER
 from wrapper.scope import Scope
 from wrapper.settings import Settings
@@ -22,110 +27,48 @@ from wrapper.warehouse import relations
 from wrapper.warehouse.connection import Warehouse
 from wrapper.warehouse.runs import read_last_run
 
-# How many rows a table of the page has at most.
+# How many groups, and how many rows of a table, the page has at most; of members it lists more.
 LIMIT = 20
+MEMBERS_LIMIT = 1000
+# How many tags, domains and emoji a group's card has at most.
+TOP = 5
+# A newcomer's first message is less old than this when the group's last one is sent. A member with so many messages is
+# quiet when the last one is older.
+QUIET_DAYS = 60
+QUIET_MESSAGES = 10
 
 
 @dataclasses.dataclass(frozen=True)
-class _Section:
-    """A table of the page; rows have `label`, `count` and perhaps `detail`, the largest first."""
+class _Entries:
+    """A flat view, with the columns that hold what is counted and how often."""
 
-    title: str
+    view: Callable[[Settings], sql.Identifier]
     label: str
-    unit: str
-    query: str
-    note: str = ""
-    detail: str | None = None
+    amount: str
+
+    def names(self, settings: Settings) -> dict[str, sql.Composable]:
+        """Return what the queries about it name."""
+        return {
+            "entries": self.view(settings),
+            "label": sql.Identifier(self.label),
+            "amount": sql.Identifier(self.amount),
+            "shared": sql.SQL(queries.NOT_LOCAL if self.view is relations.links else "true"),
+        }
 
 
-# {scope} is the scope's condition. Every order ends in something that is another one for each row.
-_SECTIONS = [
-    _Section(
-        "Most messages",
-        "user",
-        "messages",
-        "select user_id as label, message_count as count, group_slug as detail from {snapshots} where {scope} "
-        'order by message_count desc, user_id, group_slug collate "C"',
-        detail="group",
-    ),
-    _Section(
-        "Groups",
-        "group",
-        "messages",
-        "select group_slug as label, sum(message_count)::bigint as count, count(*)::text as detail from {snapshots} "
-        'where {scope} group by group_slug order by count desc, group_slug collate "C"',
-        detail="members",
-    ),
-    _Section(
-        "Most shared links",
-        "link",
-        "members",
-        "select url as label, count(distinct user_id) as count, sum(link_count)::text as detail from {links} "
-        'where {scope} group by url order by count desc, sum(link_count) desc, url collate "C"',
-        "By how many members have them among their top links.",
-        "times",
-    ),
-    _Section(
-        "Most shared domains",
-        "domain",
-        "members",
-        "select domain as label, count(distinct user_id) as count, sum(link_count)::text as detail from {links} "
-        'where {scope} group by domain order by count desc, sum(link_count) desc, domain collate "C"',
-        "By how many members have them among their top links.",
-        "times",
-    ),
-    _Section(
-        "Tags",
-        "tag",
-        "members",
-        "select label, count(distinct user_id) as count, sum(tag_count)::text as detail from {tags} "
-        'where {scope} group by label order by count desc, sum(tag_count) desc, label collate "C"',
-        "By how many members have them among their top tags.",
-        "times",
-    ),
-    _Section(
-        "Reactions",
-        "emoji",
-        "times",
-        "select emoji as label, sum(reaction_count)::bigint as count from {reactions} where {scope} "
-        'group by emoji order by count desc, emoji collate "C"',
-    ),
-    _Section(
-        "Attachments",
-        "kind",
-        "files",
-        "select kind as label, sum(attachment_count)::bigint as count from {attachments} where {scope} "
-        'group by kind order by count desc, kind collate "C"',
-    ),
+_LINKS = _Entries(relations.links, "url", "link_count")
+_DOMAINS = _Entries(relations.links, "domain", "link_count")
+_TAGS = _Entries(relations.tags, "label", "tag_count")
+_EMOJI = _Entries(relations.reactions, "emoji", "reaction_count")
+_KINDS = _Entries(relations.attachments, "kind", "attachment_count")
+# The tables of what is shared: title, name of the label, unit of the count, query.
+_TABLES = [
+    ("Links", "link", "members", queries.MOST_MEMBERS, _LINKS),
+    ("Domains", "domain", "members", queries.MOST_MEMBERS, _DOMAINS),
+    ("Tags", "tag", "members", queries.MOST_MEMBERS, _TAGS),
+    ("Reactions", "emoji", "times", queries.MOST_OFTEN, _EMOJI),
+    ("Attachments", "kind", "files", queries.MOST_OFTEN, _KINDS),
 ]
-_TOTALS = """
-select
-    count(distinct user_id) as members, count(*) as snapshots, count(distinct group_slug) as groups,
-    coalesce(sum(message_count), 0)::bigint as messages, min(first_seen_at) as first_seen_at,
-    max(last_seen_at) as last_seen_at
-from {snapshots} where {scope}
-"""
-_RECENT = """
-select user_id, group_slug, last_seen_at, message_count from {snapshots} where {scope}
-order by last_seen_at desc, user_id, group_slug collate "C" limit {limit}
-"""
-_MONTHS = """
-select to_char(month, 'YYYY-MM') as label, count(user_id) as count
-from generate_series(
-    (select date_trunc('month', max(last_seen_at)) - interval '23 months' from {snapshots} where {scope}),
-    (select date_trunc('month', max(last_seen_at)) from {snapshots} where {scope}),
-    interval '1 month'
-) as months (month)
-left join (select user_id, last_seen_at from {snapshots} where {scope}) as s
-    on s.last_seen_at >= month and s.last_seen_at < month + interval '1 month'
-group by month
-order by month
-"""
-_REASONS = "select reason as label, count(*) as count from {freshness} where {scope} group by reason order by 2 desc, 1"
-_STALE = """
-select user_id, group_slug, reason, count(*) over () as total from {freshness} where not is_fresh and {scope}
-order by user_id, group_slug collate "C" limit {limit}
-"""
 
 
 def write_report(warehouse: Warehouse, scope: Scope, path: Path, names: Mapping[int, str]) -> None:
@@ -151,29 +94,48 @@ def read_report(warehouse: Warehouse, scope: Scope) -> dict[str, Any]:
 
     Raises ConfigurationError where nothing is published yet, or a group of the scope is unknown.
     """
-    with reading(warehouse, scope) as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
+    settings = warehouse.settings
+    with reading(warehouse, scope) as connection, connection.cursor() as plain:
+        # A release without these tables may have published last.
+        has_memberships = relations.exists(plain, relations.memberships(settings))
+        has_months = relations.exists(plain, relations.months(settings))
 
-        def rows(query: str) -> list[dict[str, Any]]:
-            cursor.execute(sql.SQL(query).format(**_names(warehouse.settings, scope)), scope.parameters())
-            return [dict(row) for row in cursor]
+        def rows(query: str, entries: _Entries | None = None, **parameters: object) -> list[dict[str, Any]]:
+            names = _names(settings, scope) | ({} if entries is None else entries.names(settings))
+            with connection.cursor(cursor_factory=RealDictCursor) as cursor:
+                cursor.execute(sql.SQL(query).format(**names), scope.parameters() | parameters)
+                return [dict(row) for row in cursor]
 
+        def months(query: str, *people: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            members = [person["user_id"] for found in people for person in found]
+            return rows(query, members=members) if has_months else []
+
+        members, newcomers, quiet = rows(queries.MEMBERS), rows(queries.NEWCOMERS), rows(queries.QUIET)
         return {
-            "last_run": read_last_run(connection, warehouse.settings, scope),
-            "totals": rows(_TOTALS)[0],
-            "sections": [{"section": section, "rows": rows(section.query + " limit {limit}")} for section in _SECTIONS],
-            "recent": rows(_RECENT),
-            "months": rows(_MONTHS),
-            "reasons": rows(_REASONS),
-            "stale": rows(_STALE),
+            "last_run": read_last_run(connection, settings, scope),
+            "totals": rows(queries.TOTALS)[0],
+            "groups": rows(queries.GROUPS),
+            "silent": rows(queries.SILENT) if has_memberships else [],
+            "months": rows(queries.MONTHS) if has_months else [],
+            "tops": {
+                title: rows(queries.TOP_OF_GROUPS, entries)
+                for title, entries in (("Tags", _TAGS), ("Domains", _DOMAINS), ("Emoji", _EMOJI))
+            },
+            "newcomers": newcomers,
+            "quiet": quiet,
+            "months_of_memberships": months(queries.MONTHS_OF_MEMBERSHIPS, newcomers, quiet),
+            "tables": [
+                {"title": title, "label": label, "unit": unit, "rows": rows(query, entries)}
+                for title, label, unit, query, entries in _TABLES
+            ],
+            "members": members,
+            "months_of_members": months(queries.MONTHS_OF_MEMBERS, members),
+            "reasons": rows(queries.REASONS),
         }
 
 
 def render(found: dict[str, Any], scope: Scope, names: Mapping[int, str]) -> str:
     """Return the page; whatever a member wrote is escaped, and the page may load and run nothing."""
-
-    def with_name(user_id: int) -> str:
-        return f"{user_id} @{names[user_id]}" if user_id in names else str(user_id)
-
     environment = Environment(
         loader=PackageLoader("wrapper.reading"),
         autoescape=True,
@@ -181,26 +143,55 @@ def render(found: dict[str, Any], scope: Scope, names: Mapping[int, str]) -> str
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style = environment.get_template("report.css").render()
+    environment.filters |= {"breakable": breakable, "decoded": decoded, "thousands": "{:,}".format}
+    totals = found["totals"]
+    axis = Axis.between(totals["first_seen_at"], totals["last_seen_at"]) if totals["messages"] else None
+    style = environment.get_template("report.css").render(axis=axis)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    template = environment.get_template("report.html")
-    return template.render(
+    return environment.get_template("report.html").render(
         found,
         style=style,
         style_digest=digest,
         slugs=scope.group_slugs,
+        axis=axis,
+        group_numbers={group["group_slug"]: number for number, group in enumerate(found["groups"], start=1)},
+        counts=_counts(found["months"], "group_slug"),
+        counts_of_members=_counts(found["months_of_members"], "user_id"),
+        counts_of_memberships=_counts(found["months_of_memberships"], "user_id", "group_slug"),
+        listed={member["user_id"] for member in found["members"]},
+        names=names,
+        words=REASONS,
         overdue_after=OVERDUE_AFTER,
         limit=LIMIT,
-        with_name=with_name,
+        quiet_days=QUIET_DAYS,
+        quiet_messages=QUIET_MESSAGES,
     )
 
 
+def _counts(months: list[dict[str, Any]], *keys: str) -> dict[Any, dict[date, int]]:
+    counts: dict[Any, dict[date, int]] = defaultdict(dict)
+    for row in months:
+        key = tuple(row[key] for key in keys) if len(keys) > 1 else row[keys[0]]
+        counts[key][row["month"]] = row["count"]
+    return counts
+
+
 def _names(settings: Settings, scope: Scope) -> dict[str, sql.Composable]:
-    views = {name: f"signal_profile_{name}" for name in ("links", "tags", "reactions", "attachments")}
+    published = {
+        "snapshots": relations.snapshots,
+        "memberships": relations.memberships,
+        "months": relations.months,
+        "freshness": relations.freshness,
+    }
+    numbers = {
+        "limit": LIMIT,
+        "members_limit": MEMBERS_LIMIT,
+        "top": TOP,
+        "quiet_days": QUIET_DAYS,
+        "quiet_messages": QUIET_MESSAGES,
+    }
     return {
-        **{name: sql.Identifier(settings.warehouse_schema, view) for name, view in views.items()},
-        "snapshots": relations.snapshots(settings),
-        "freshness": relations.freshness(settings),
+        **{name: relation(settings) for name, relation in published.items()},
+        **{name: sql.Literal(value) for name, value in numbers.items()},
         "scope": scope.predicate,
-        "limit": sql.Literal(LIMIT),
     }

@@ -12,6 +12,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from wrapper.errors import ConfigurationError
+from wrapper.reading.freshness import REASONS
 from wrapper.reading.published import reading
 from wrapper.reading.terminal import bars, grid, safe
 from wrapper.scope import Scope
@@ -19,6 +20,8 @@ from wrapper.snapshot import SignalProfileSnapshot
 from wrapper.warehouse import relations
 from wrapper.warehouse.connection import Warehouse
 from wrapper.warehouse.snapshots import SNAPSHOT_COLUMNS
+
+_BIO_STYLES = {"fresh": "green", "stale": "yellow", "missing": "yellow"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,35 +114,56 @@ def read_cards(warehouse: Warehouse, scope: Scope, names: Mapping[int, str]) -> 
 
 
 def print_cards(console: Console, cards: list[Card]) -> None:
-    """Print a card for each snapshot: in a panel on a terminal, under its title in a pipe."""
-    for card in cards:
-        snapshot = card.snapshot
-        name = Text() if card.user_name is None else Text.assemble(" (@", safe(card.user_name), ")")
-        title = Text.assemble("user ", str(snapshot.user_id), name, " in ", safe(snapshot.group_slug), style="bold")
-        facts = [
-            ("messages", str(snapshot.message_count)),
-            ("seen", f"{snapshot.first_seen_at:%Y-%m-%d %H:%M} to {snapshot.last_seen_at:%Y-%m-%d %H:%M} UTC"),
-            ("requests", ", ".join(map(str, snapshot.request_ids))),
-            ("bio", card.bio or "of another group"),
-            ("hash", card.snapshot_hash or "not stored yet: the next run does it"),
-            ("changed", "" if card.changed_at is None else f"{card.changed_at:%Y-%m-%d %H:%M %Z}"),
+    """Print a card for each snapshot, in a panel on a terminal; of several, a line that lists them comes first."""
+    if len(cards) > 1:
+        groups = [
+            Text.assemble(safe(card.snapshot.group_slug), f" ({_messages(card.snapshot.message_count)})")
+            for card in cards
         ]
-        parts: list[RenderableType] = [grid(*facts)]
-        for heading, counts in (
-            ("Tags", {tag.label: tag.count for tag in snapshot.top_tags}),
-            ("Links by domain", card.domains),
-            ("Reactions", _descending(snapshot.reaction_counts)),
-            ("Attachments", _descending(snapshot.attachment_counts)),
-        ):
-            if counts:
-                parts += [Text(f"\n{heading}", style="bold"), bars(counts)]
-        if snapshot.top_links:
-            rows = [(Text(str(link.count), justify="right"), safe(link.url)) for link in snapshot.top_links]
-            parts += [Text("\nLinks", style="bold"), grid(*rows)]
+        console.print(_title(cards[0]) + Text(f" is in {len(cards)} groups: ") + Text(", ").join(groups))
+        console.print()
+    for card in cards:
+        title = Text.assemble(_title(card), " in ", safe(card.snapshot.group_slug), style="bold")
         if console.is_terminal:
-            console.print(Panel(Group(*parts), title=title, title_align="left", expand=False))
+            console.print(Panel(Group(*_parts(console, card)), title=title, title_align="left", expand=False))
         else:
-            console.print(title, *parts, "", sep="\n")
+            console.print(title, *_parts(console, card), "", sep="\n")
+
+
+def _title(card: Card) -> Text:
+    name = Text() if card.user_name is None else Text.assemble(" (@", safe(card.user_name), ")")
+    return Text.assemble("user ", str(card.snapshot.user_id), name)
+
+
+def _messages(count: int) -> str:
+    return "1 message" if count == 1 else f"{count} messages"
+
+
+def _parts(console: Console, card: Card) -> list[RenderableType]:
+    snapshot = card.snapshot
+    bio = "written from another group" if card.bio is None else REASONS.get(card.bio, card.bio)
+    parts: list[RenderableType] = [
+        grid(
+            ("messages", str(snapshot.message_count)),
+            ("first", f"{snapshot.first_seen_at:%Y-%m-%d %H:%M} UTC"),
+            ("last", f"{snapshot.last_seen_at:%Y-%m-%d %H:%M} UTC"),
+            ("requests", ", ".join(map(str, snapshot.request_ids))),
+            ("bio", Text(bio, _BIO_STYLES.get(bio.partition(":")[0], ""))),
+        )
+    ]
+    for heading, counts, style in (
+        ("Tags", {tag.label: tag.count for tag in snapshot.top_tags}, "cyan"),
+        ("Reactions", _descending(snapshot.reaction_counts), "magenta"),
+        ("Attachments", _descending(snapshot.attachment_counts), "blue"),
+    ):
+        if counts:
+            parts += [Text(f"\n{heading}", style="bold"), bars(console, counts, style)]
+    if snapshot.top_links:
+        rows = [(Text(str(link.count), justify="right"), safe(link.url)) for link in snapshot.top_links]
+        parts += [Text("\nLinks", style="bold"), grid(*rows)]
+    changed = "" if card.changed_at is None else f"\nsince {card.changed_at:%Y-%m-%d %H:%M %Z}"
+    stored = f"{card.snapshot_hash}{changed}" if card.snapshot_hash else "not stored yet: the next run stores it"
+    return [*parts, Text(f"\nhash {stored}", style="dim")]
 
 
 def _descending(counts: Mapping[str, int]) -> dict[str, int]:

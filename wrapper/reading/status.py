@@ -19,6 +19,8 @@ from wrapper.reading.terminal import safe, table
 # A night and a half: one run that was missed is noticed, one that took long is not.
 OVERDUE_AFTER = timedelta(hours=36)
 _STYLES = {"success": "green", "failed": "red", "locked": "yellow", "interrupted": "yellow"}
+# For all columns of the table.
+_LEAST_WIDTH = 72
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 # isinstance() does not know list[str], and JSON makes no difference between 1 and 1.0.
 _KINDS = {
@@ -135,23 +137,29 @@ def _moment(entry: Entry) -> datetime:
 def print_status(console: Console, status: Status, log: Path) -> None:
     """Print the runs as a table, the last failure's reason, and a warning if the last success is too long ago.
 
-    The warning names the log, since another working directory may have another one.
+    If there are no runs, print how to start. The log is named, since another working directory may have another one.
     """
+    if not status.runs and status.last_success is None and status.last_failure is None:
+        console.print(Text(f"no run is logged in {log} yet"))
+        console.print("check the settings with wrapper doctor, then start the first run with wrapper snapshot --all")
+        return
     rows = [
         (
             run.timestamp[:16].replace("T", " "),
             Text.assemble(safe(run.status), " (dry)" if run.dry_run else "", style=_STYLES.get(run.status, "")),
-            "all" if run.user_ids is None else ", ".join(map(str, run.user_ids)),
-            "all" if run.group_slugs is None else Text(", ").join(map(safe, run.group_slugs)),
             _number(run.generated),
             _number(run.changed),
             _number(run.removed),
             "" if run.duration_seconds is None else f"{run.duration_seconds:.1f}",
+            _scope(run),
         )
         for run in status.runs
     ]
-    numbers = ("snapshots", "changed", "removed", "seconds")
-    console.print(table(("UTC", "status", "members", "groups", *numbers), rows, right=numbers))
+    columns = ("UTC", "status", "snapshots", "changed", "removed", "seconds", "scope")
+    # A narrow terminal has room for the first ones.
+    shown = len(columns) if console.width >= _LEAST_WIDTH else 3
+    cells = [row[:shown] for row in rows]
+    console.print(table(columns[:shown], cells, right=columns[2:6], wrap=("status", "scope")))
     if status.last_failure is not None:
         failure = status.last_failure
         console.print(Text.assemble(f"last failure, {failure.timestamp[:16]}: ", safe(failure.error or "no reason")))
@@ -163,6 +171,12 @@ def print_status(console: Console, status: Status, log: Path) -> None:
         warning = Text.assemble("warning: no run of ", covered, f" has published for {hours} hours ({last})")
         warning.stylize("bold yellow")
         console.print(warning)
+
+
+def _scope(run: Entry) -> Text:
+    users = None if run.user_ids is None else Text(f"users {', '.join(map(str, run.user_ids))}")
+    groups = None if run.group_slugs is None else Text(", ").join(map(safe, run.group_slugs))
+    return Text(" in ").join(filter(None, (users, groups))) if users or groups else Text("all")
 
 
 def _number(value: int | None) -> str:

@@ -4,7 +4,6 @@ import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -22,7 +21,7 @@ class _Console(Console):
 
 
 def console() -> Console:
-    """Return a console on stdout: with colours and boxes on a terminal, without them in a pipe or a file."""
+    """Return a console on stdout: with colours and frames on a terminal, without them in a pipe or a file."""
     piped = not sys.stdout.isatty()
     width = _PIPED_WIDTH if piped else None
     return _Console(
@@ -47,12 +46,14 @@ def safe(value: str) -> Text:
     return Text(shown)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]], right: Sequence[str] = ()) -> Table:
-    """Return a table, the columns in `right` aligned there; in a pipe without lines around its cells."""
-    plain = not sys.stdout.isatty()
-    made = Table(box=None if plain else box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[str | Text]], right: Sequence[str] = (), wrap: Sequence[str] = ()
+) -> Table:
+    """Return a table, the columns in `right` aligned there; on a terminal those in `wrap` may need several lines."""
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in columns:
-        made.add_column(name, justify="right" if name in right else "left", no_wrap=plain, overflow="fold")
+        no_wrap = name not in wrap or not sys.stdout.isatty()
+        made.add_column(name, justify="right" if name in right else "left", no_wrap=no_wrap, overflow="fold")
     for row in rows:
         made.add_row(*row)
     return made
@@ -68,12 +69,12 @@ def grid(*rows: Sequence[str | Text]) -> Table:
     return made
 
 
-def bars(counts: Mapping[str, int]) -> Table:
-    """Return a bar for each count, the longest as wide as there is room for."""
-    most = max(counts.values(), default=0)
+def bars(console: Console, counts: Mapping[str, int], style: str) -> Table:
+    """Return a bar in this colour for each count, the longest half as wide as a narrow terminal."""
+    most, widest = max(counts.values(), default=0), min(_BAR_WIDTH, console.width // 2)
     return grid(
         *(
-            (safe(label), Text(str(count), justify="right"), "█" * max(round(_BAR_WIDTH * count / most), 1))
+            (safe(label), Text(str(count), justify="right"), Text("█" * max(round(widest * count / most), 1), style))
             for label, count in counts.items()
         )
     )

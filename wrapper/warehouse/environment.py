@@ -5,8 +5,9 @@ import os
 # client_connection_check_interval ends a killed run's statements; the lock's connection idles while dbt works.
 # A session that leaves a transaction open on one of our tables must not block a run forever.
 _SESSION_OPTIONS = "-c client_connection_check_interval=1000 -c idle_session_timeout=0 -c lock_timeout=60000"
-# After the URL's own options: a URL may change lock_timeout but must not shift timestamps.
-_FIXED_OPTIONS = "-c timezone=UTC"
+# After the URL's own options: a URL may change lock_timeout but must not shift timestamps or change literals. The last
+# one tells dbt's sessions that the wrapper holds the lock (macros/warehouse/session.sql).
+_FIXED_OPTIONS = "-c timezone=UTC -c standard_conforming_strings=on -c signal_profiles.lock=wrapper"
 # Do not let a server that never answers stall the nightly run.
 CONNECT_SECONDS = "10"
 # libpq's variables are PG and the parameter without underscores, except for these. It has none for keepalives_idle.

@@ -23,6 +23,7 @@ def _intermediate(name: str) -> Name:
 snapshots = _published("snapshots")
 hashes = _published("snapshot_hashes")
 memberships = _published("memberships")
+months = _published("months")
 bio_inputs = _published("bio_inputs")
 highlights = _published("highlights")
 freshness = _published("highlight_freshness")

@@ -3,6 +3,7 @@
 
 -- Nothing goes out unless everything that is published with it was built and tested too.
 -- depends_on: {{ ref('int_bio_inputs') }}
+-- depends_on: {{ ref('int_month_stats') }}
 
 with candidates as (
 

@@ -11,6 +11,7 @@ import pytest
 from tests.wrapper.conftest import Wrapper
 from tests.wrapper.servers import Server
 from tests.wrapper.whiteballoon import WhiteBalloon
+from wrapper.cli import cli
 
 USE_A_URL = "use sqlite:///path or postgresql://user:password@host/database"
 ENCODED = "@ : / ? and # in the user or the password as %40 %3A %2F %3F and %23"
@@ -18,12 +19,22 @@ USE_LETTERS = "use up to 40 lower-case letters, digits and _, no pg_ in front"
 
 
 def one_line(wrapper: Wrapper, *arguments: str, **environ: str) -> str:
-    """Run the wrapper, which must exit with 2 and say one line; warnings may come before it."""
+    """Run the wrapper, which must exit with 2 and print one line; warnings may come before it."""
     result = wrapper(*(arguments or ("snapshot", "--all")), **environ)
     assert result.code == 2, result.stderr
     assert result.stdout == ""
     *warnings, line = result.stderr.splitlines()
     assert all(warning.startswith("warning: ") for warning in warnings)
+    return line.removeprefix("wrapper: ")
+
+
+def misused(wrapper: Wrapper, *arguments: str) -> str:
+    """Run the wrapper, which must exit with 2, print one line and name the command's help; return that line."""
+    result = wrapper(*arguments)
+    assert (result.code, result.stdout) == (2, "")
+    line, hint = result.stderr.splitlines()
+    command = " ".join(["wrapper", *arguments[: 1 if arguments[0] in cli.commands else 0]])
+    assert hint == f"Try '{command} --help' for help."
     return line.removeprefix("wrapper: ")
 
 
@@ -76,15 +87,26 @@ def test_settings_of_whiteballoons_own_that_differ_in_env_file_and_environment_a
         (["snapshot"], "give --all, --user ID|@NAME or --group-slug SLUG"),
         (["snapshot", "--all", "--user", "1"], "--all and --user exclude each other: give one of them"),
         (["snapshot", "--user", "one"], "Invalid value for '--user': 'one' is neither an id nor @ and a name"),
-        (["snapshot", "--user", str(2**63)], f"--user {2**63} is no id: ids are whole numbers of 64 bits"),
+        (["snapshot", "--user", str(2**63)], f"--user {2**63} is not an id: ids are integers of 64 bits"),
         (["snapshot", "--all", "--wait", "-1"], "Invalid value for '--wait': -1 is not in the range x>=0."),
         (["snapshot", "--everything"], "No such option '--everything'."),
+        (["snapshot", "--rebuidl"], "No such option '--rebuidl'. Did you mean '--rebuild'?"),
         (["polish"], "No such command 'polish'."),
-        (["db", "url"], "the embedded Postgres does not run: start it with wrapper db start"),
+        (["snapshto"], "No such command 'snapshto'. Did you mean 'snapshot'?"),
+        (["snapshot", "--all", "--group-slug", "\udcff"], "--group-slug is not valid UTF-8"),
+        (["snapshot", "--all", "--output-dir", "data/app.db"],
+            "Invalid value for '--output-dir': Directory 'data/app.db' is a file."),
     ],
 )  # fmt: skip
-def test_usage(wrapper: Wrapper, arguments: list[str], line: str) -> None:
-    assert one_line(wrapper, *arguments) == line
+def test_a_usage_error_names_what_is_wrong_and_the_commands_help(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, arguments: list[str], line: str
+) -> None:
+    assert misused(wrapper, *arguments) == line
+
+
+def test_the_url_of_a_server_that_is_not_running(wrapper: Wrapper) -> None:
+    line = one_line(wrapper, "db", "url")
+    assert line == "the embedded Postgres is not running: start it with wrapper db start"
 
 
 @pytest.mark.parametrize("slug", ["unknown", "g'; drop table x; --", "{{ 1 }}", "g\n", "\\", "%s", "%(x)s"])
@@ -95,10 +117,6 @@ def test_an_unknown_slug_is_named_before_anything_is_built(
     line = one_line(wrapper, "snapshot", "--group-slug", slug)
     assert line == f"--group-slug {slug!r} has neither a membership nor a published snapshot"
     assert not list(wrapper.cwd.glob("storage/dbt/*/*/run"))
-
-
-def test_a_slug_that_is_no_utf8(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
-    assert one_line(wrapper, "snapshot", "--all", "--group-slug", "\udcff") == "--group-slug is no valid UTF-8"
 
 
 def test_a_foreign_file_and_a_foreign_database(wrapper: Wrapper, whiteballoon: WhiteBalloon, tmp_path: Path) -> None:
@@ -171,8 +189,6 @@ def test_a_storage_directory_one_may_not_write_to(wrapper: Wrapper, whiteballoon
 
 def test_an_output_directory_one_may_not_write_to(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
     (wrapper.cwd / "out").write_text("a file in its place")
-    line = one_line(wrapper, "snapshot", "--all", "--output-dir", "out")
-    assert line == "Invalid value for '--output-dir': Directory 'out' is a file."
     line = one_line(wrapper, "snapshot", "--all", "--output-dir", "out/deeper")
     assert line == "--output-dir out/deeper cannot be written: Not a directory"
 

@@ -9,14 +9,14 @@ from tests.wrapper.conftest import Wrapper
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 
-def test_progress_counts_to_its_total_on_a_terminal_and_is_absent_elsewhere(
+def test_progress_names_each_stage_and_counts_to_its_total_on_a_terminal_and_is_absent_elsewhere(
     wrapper: Wrapper, whiteballoon: WhiteBalloon
 ) -> None:
     whiteballoon.group(1)
     whiteballoon.comment(1, "hello")
     silent = wrapper.succeed("snapshot", "--all").stderr
-    assert "\r" not in silent
-    assert "steps done" not in silent
+    assert not {"\r", "\x1b"} & set(silent)
+    assert silent.startswith("published 1 snapshots of 1 members")
 
     terminal, other_end = pty.openpty()
     process = wrapper.start("snapshot", "--all", "--rebuild", stderr=other_end)
@@ -27,9 +27,42 @@ def test_progress_counts_to_its_total_on_a_terminal_and_is_absent_elsewhere(
         while chunk := os.read(terminal, 4096):
             shown += chunk
     assert process.wait() == 0
-    steps = re.findall(r"(\d+) of (\d+) steps done", shown.decode())
-    assert len(steps) > 20
-    assert [int(done) for done, _ in steps] == list(range(1, len(steps) + 1))
-    assert {int(total) for _, total in steps} == {len(steps)}
+    *lines, summary = shown.decode().split("\r\x1b[K")
     # The line is gone before the summary comes.
-    assert "\x1b[Kpublished 1 snapshots of 1 members" in shown.decode()
+    assert summary.startswith("published 1 snapshots of 1 members")
+    steps = [re.fullmatch(r"(\w+) \((\d+) of (\d+) steps done\)", line) for line in lines]
+    found = [(step[1], int(step[2]), int(step[3])) for step in steps if step]
+    assert len(found) > 20
+    assert {doing for doing, _, _ in found} == {"building", "testing", "publishing"}
+    assert [done for _, done, _ in found] == sorted(done for _, done, _ in found)
+    assert {done for _, done, _ in found} == set(range(found[0][2] + 1))
+    others = [line for line, step in zip(lines, steps, strict=True) if not step]
+    assert others == [
+        "",
+        "opening the warehouse",
+        "waiting for the lock",
+        "copying app.db",
+        "loading user_attributes (1 of 4 tables)",
+        "loading help_requests (2 of 4 tables)",
+        "loading request_comments (3 of 4 tables)",
+        "loading user_profile_highlights (4 of 4 tables)",
+        "copying comment_llm_insights.db",
+        "loading comment_llm_analyses (1 of 1 tables)",
+        "looking for changes",
+        "starting dbt",
+        "hashing",
+    ]
+
+
+def test_a_quiet_run_prints_its_warnings_and_nothing_else(awkward: WhiteBalloon, wrapper: Wrapper) -> None:
+    """Cron mails whatever is printed: a good night must send no mail, and a warning is worth one."""
+    good = wrapper.succeed("snapshot", "--all", "--quiet")
+    assert (good.stdout, good.stderr) == ("", "")
+    off = wrapper.succeed("snapshot", "--all", "--quiet", PROFILE_SIGNAL_GLAZE="off").stderr
+    assert off == "PROFILE_SIGNAL_GLAZE is off, so nothing was done: set it to 1 to let runs publish\n"
+    (wrapper.cwd / ".env").write_text("STATSD_HOST=a\n")
+    warned = wrapper.succeed("snapshot", "--all", "--quiet", STATSD_HOST="").stderr
+    assert warned.startswith("warning: STATSD_HOST is set to different values")
+    assert warned.count("\n") == 1
+    failed = wrapper("snapshot", "--user", "99", "--quiet")
+    assert (failed.code, failed.stderr.count("\n")) == (2, 1)

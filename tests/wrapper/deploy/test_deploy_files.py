@@ -100,7 +100,7 @@ def test_the_crontab_is_the_readmes_command() -> None:
     lines = (DEPLOY / "cron" / "signal-profile-snapshots").read_text().splitlines()
     jobs = [line for line in lines if line and not line.startswith("#") and "=" not in line.split()[0]]
     assert [job.split()[5] for job in jobs] == ["whiteballoon"]
-    assert f"{INSTALLED} snapshot --all --wait 600" in jobs[0]
+    assert f"{INSTALLED} snapshot --all --quiet --wait 600" in jobs[0]
     # Cron ends a line there.
     assert "%" not in jobs[0]
 

@@ -31,13 +31,20 @@ BY_HAND = st.sampled_from(
         "delete from signal_profiles.signal_profile_snapshots where user_id = 1",
         "update signal_profiles.signal_profile_bio_inputs set analyses = '[7]'",
         "delete from signal_profiles.signal_profile_snapshot_hashes where user_id = 1",
+        "update signal_profiles.signal_profile_months set message_count = message_count + 1 where user_id = 1",
         "drop table if exists signal_profiles_intermediate.int_messages",
         "drop schema signal_profiles_intermediate cascade",
         "drop view if exists signal_profiles.signal_profile_links cascade",
     ]
 )
 ROWS = """
-select s, h.snapshot_hash, b.analyses from {0}.signal_profile_snapshots as s
+select
+    s, h.snapshot_hash, b.analyses,
+    array(
+        select m from {0}.signal_profile_months as m
+        where m.user_id = s.user_id and m.group_slug = s.group_slug order by m.month
+    )::text
+from {0}.signal_profile_snapshots as s
 full join {0}.signal_profile_snapshot_hashes as h on h.user_id = s.user_id and h.group_slug = s.group_slug
 left join {0}.signal_profile_bio_inputs as b on b.user_id = s.user_id and b.group_slug = s.group_slug
 where not (coalesce(s.user_id, h.user_id) = any(%s) and coalesce(s.group_slug, h.group_slug) = any(%s))

@@ -138,9 +138,9 @@ def test_dbt_by_hand_does_no_harm_to_rows(
         outputs = [process.communicate(timeout=180)[0] for process in by_hand]
         assert "Nothing is published in part or untested" in outputs[0]
         assert "--empty would publish a scope without rows" in outputs[1]
-        # Both building at once, one may find that its tables were replaced; it publishes all or nothing.
-        assert by_hand[2].returncode in {0, 1}, outputs[2]
-        assert run.returncode in {0, 1}, stderr
+        # Whichever comes second is refused; a build that meets a run half-way ends there, and publishes all or nothing.
+        assert by_hand[2].returncode in {0, 1, 2}, outputs[2]
+        assert run.returncode in {0, 1, 75}, stderr
         wrapper.snapshot("--all")
         assert counts(warehouse) == [(f"g{group}", number + 2) for group in range(GROUPS)]
     record_property("rounds, reads beside", f"{rounds}, {readers.reads}")

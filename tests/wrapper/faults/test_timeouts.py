@@ -56,7 +56,7 @@ def test_readers_never_hold_a_run_up(
         warehouse,
         "select relname from pg_class where relnamespace = 'signal_profiles'::regnamespace and relkind in ('r', 'v')",
     )
-    assert len(names) == 13
+    assert len(names) == 14
     for (name,) in names:
         query(blocker, f"table signal_profiles.{name}")
     awkward.comment(1, "one more")

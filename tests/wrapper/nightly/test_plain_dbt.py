@@ -7,6 +7,9 @@ import psycopg2
 
 from tests.wrapper.compiled import start_plain_dbt
 from tests.wrapper.conftest import query
+from tests.wrapper.warehouse.test_lock import LOCK
+from tests.wrapper.warehouse.test_versions import copy_to_postgres
+from tests.wrapper.whiteballoon import WhiteBalloon
 
 
 def test_without_sources_the_build_says_how_to_get_them(make_database: Callable[[], str], tmp_path: Path) -> None:
@@ -32,3 +35,36 @@ def test_spreading_tables_over_workers_is_refused_without_a_citus_cluster(
     output = refused.communicate(timeout=180)[0]
     assert refused.returncode == 1, output
     assert "The var 'distributed' is true, but this database has no extension citus: set it to false" in output
+
+
+def test_plain_dbt_in_a_database_with_other_session_settings_publishes_the_same(
+    make_database: Callable[[], str], whiteballoon: WhiteBalloon, tmp_path: Path
+) -> None:
+    whiteballoon.group(1)
+    whiteballoon.comment(1, "https://a.example/x and (a.example)")
+    url = make_database()
+    copy_to_postgres(whiteballoon, url)
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    aware = "alter created_at type timestamptz using created_at at time zone 'UTC'"
+    query(connection, f"alter table wb.request_comments {aware}")
+    name = connection.info.dbname
+    query(connection, f"alter database {name} set timezone = 'America/New_York'")
+    query(connection, f"alter database {name} set standard_conforming_strings = off")
+    query(connection, f"select pg_advisory_lock({LOCK})")
+    build = ["build", "--exclude-resource-type", "unit_test", "--vars", "{whiteballoon_schema: wb}"]
+
+    refused = start_plain_dbt(url, tmp_path / "target", *build)
+    output = refused.communicate(timeout=180)[0]
+    assert refused.returncode == 2, output
+    assert "a run of the wrapper holds the lock of schema signal_profiles: run dbt again when that has ended" in output
+    assert query(connection, "select to_regclass('signal_profiles_intermediate.int_memberships')") == [(None,)]
+
+    query(connection, f"select pg_advisory_unlock({LOCK})")
+    done = start_plain_dbt(url, tmp_path / "target", *build)
+    output = done.communicate(timeout=180)[0]
+    assert done.returncode == 0, output
+    published = "select first_seen_at::text, top_links from signal_profiles.signal_profile_snapshots"
+    link = {"url": "https://a.example/x", "count": 1, "domain": "a.example"}
+    assert query(connection, published) == [("2024-03-18 12:00:00", [link])]
+    connection.close()

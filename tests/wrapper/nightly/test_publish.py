@@ -27,16 +27,16 @@ def test_no_selection_publishes_a_part_as_the_whole(
     for arguments, missing in (
         # All tests, but a new member would have a snapshot and no bio inputs.
         (["--select", "+signal_profile_snapshots"], r"signal_profile_\w+"),
-        (
-            ["--exclude", "attachment_kinds", "--indirect-selection", "cautious"],
-            r"(candidates_have_sound_json|\w+_kinds)",
-        ),
+        (["--select", "int_link_stats+"], r"\w+"),
+        (["--exclude", "attachment_kinds", "--indirect-selection", "cautious"], r"candidates_\w+|\w+_kinds"),
         (["--exclude", "candidates_have_sound_json", "test_type:unit"], "candidates_have_sound_json"),
     ):
         result = wrapper("dbt", "build", "--exclude-resource-type", "unit_test", *arguments)
         assert result.code == 1, arguments
-        message = rf"Nothing is published in part or untested: this selection lacks {missing};"
-        assert re.search(message, result.stdout), result.stdout
+        message = rf"Nothing is published in part or untested: one .* this one lacks {missing}; run `dbt build` without"
+        assert re.search(message, result.stderr), result.stdout
+        # Nothing was built either.
+        assert "OK created" not in result.stdout
         assert query(warehouse, f"select * from {SNAPSHOTS} order by user_id, group_slug") == before
 
 
@@ -72,6 +72,28 @@ def test_hashes_outlive_a_table_dropped_by_hand_until_a_run_covers_them(
     assert [(card["snapshot_hash"], card["changed_at"]) for card in shown] == [(None, None)] * 2
 
 
+def test_months_of_the_scope_are_replaced_where_they_differ(
+    wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
+) -> None:
+    months = "signal_profiles.signal_profile_months"
+    rows = f"select user_id, group_slug, month, message_count from {months} order by 1, 2, 3"
+    before = query(warehouse, rows)
+    # A member who wrote in several months.
+    user_id = max(before, key=lambda row: sum(other[0] == row[0] for other in before))[0]
+    oldest = f"(select min(month) from {months} where user_id = {user_id})"
+    kept = f"select xmin, ctid from {months} where user_id = {user_id} and month = {oldest}"
+    row_kept = query(warehouse, kept)
+    query(warehouse, f"update {months} set message_count = message_count + 1 where month > {oldest}")
+    query(warehouse, f"insert into {months} select distinct user_id, group_slug, date '2099-01-01', 7 from {months}")
+    assert query(warehouse, kept) == row_kept
+    damaged = query(warehouse, rows)
+    wrapper.snapshot("--user", str(user_id))
+    after = query(warehouse, rows)
+    assert [row for row in after if row[0] == user_id] == [row for row in before if row[0] == user_id]
+    assert [row for row in after if row[0] != user_id] == [row for row in damaged if row[0] != user_id] != []
+    assert query(warehouse, kept) == row_kept
+
+
 @pytest.fixture(scope="module")
 def candidates(server: Server, parsed: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """A warehouse with awkward rows, published and as candidates, and the folder of dbt's compiled data tests."""
@@ -95,6 +117,8 @@ def candidates(server: Server, parsed: Path, tmp_path_factory: pytest.TempPathFa
         ("candidates_count_every_comment_once", "delete from {} where user_id = 3"),
         ("candidates_are_memberships_with_comments", "delete from {} where user_id = 3"),
         ("candidates_are_memberships_with_comments", "update {} set group_slug = 'x' where user_id = 3"),
+        ("months_add_up_to_message_counts", "update {} set message_count = message_count + 1 where user_id = 3"),
+        ("months_add_up_to_message_counts", "delete from {} where user_id = 3"),
         ("candidates_have_sound_scalars", "update {} set group_slug = '' where user_id = 3"),
         ("candidates_have_sound_scalars", "update {} set message_count = 0 where user_id = 3"),
         ("candidates_have_sound_scalars", "update {} set first_seen_at = last_seen_at + '1 s' where user_id = 3"),
@@ -224,13 +248,16 @@ def test_grants_come_from_two_vars_and_are_left_alone_without(
     wrapper.succeed(*build, "--vars", "{analyst_roles: [grants_analyst]}")
     (analyst, for_analysts), by_hand = query(warehouse, readers)
     assert (analyst, by_hand) == ("grants_analyst", ("grants_by_hand", ["signal_profile_snapshots"]))
-    wrapper.succeed(*build)
+    again = wrapper.succeed(*build).stdout
     assert query(warehouse, readers) == [(analyst, for_analysts), by_hand]
+    # What became of a view, which was not dropped.
+    assert re.search(r"OK created sql published_view model signal_profiles.signal_profile_links .*\[.*UNCHANGED", again)
+    assert "DROP VIEW" not in again
 
     wrapper.succeed(*build, *roles)
     (bio, for_bios) = query(warehouse, readers)[1]
     assert query(warehouse, readers) == [(analyst, for_analysts), ("grants_bio", for_bios)]
-    assert len(for_bios) == 13
+    assert len(for_bios) == 14
     assert set(for_bios) - set(for_analysts) == {"signal_profile_bio_inputs"}
     query(warehouse, f"revoke select on {SNAPSHOTS} from grants_analyst")
     wrapper.succeed(*build, "--full-refresh", *roles)

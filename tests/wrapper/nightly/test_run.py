@@ -101,7 +101,7 @@ def test_a_dry_run_reports_what_would_change_and_leaves_the_published_schema_as_
     # The dry run's candidates are another invocation's: nothing publishes them.
     result = wrapper("dbt", "run", "--select", "signal_profile_snapshots")
     assert result.code == 1
-    assert "Nothing is published in part or untested" in result.stdout
+    assert "Nothing is published in part or untested" in result.stderr
     assert (query(warehouse, catalogue), published(warehouse)) == before[:2]
 
 

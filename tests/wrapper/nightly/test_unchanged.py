@@ -23,7 +23,8 @@ SNAPSHOTS = "signal_profiles.signal_profile_snapshots"
 CONTENTS = """
 select (select array_agg(xmin || t::text order by user_id, group_slug) from {0}.signal_profile_snapshots as t)::text,
     (select array_agg(t::text order by user_id, group_slug) from {0}.signal_profile_bio_inputs as t)::text,
-    (select array_agg(t::text order by user_id, group_slug) from {0}.signal_profile_snapshot_hashes as t)::text
+    (select array_agg(t::text order by user_id, group_slug) from {0}.signal_profile_snapshot_hashes as t)::text,
+    (select array_agg(t::text order by user_id, group_slug, month) from {0}.signal_profile_months as t)::text
 """.format("signal_profiles")
 EDITS = [
     f"update {SNAPSHOTS} set message_count = message_count + 1 where user_id = 3",
@@ -37,6 +38,9 @@ EDITS = [
     "delete from signal_profiles.signal_profile_snapshot_hashes where user_id = 3",
     "update signal_profiles.signal_profile_bio_inputs set analyses = '[]' where user_id = 3",
     "delete from signal_profiles.signal_profile_memberships where user_id = 3",
+    "delete from signal_profiles.signal_profile_months where user_id = 3",
+    "update signal_profiles.signal_profile_months set message_count = message_count + 1 where user_id = 3",
+    "insert into signal_profiles.signal_profile_months values (3, 'gone', '2024-01-01', 7)",
     "drop view signal_profiles.signal_profile_links cascade",
     "create or replace view signal_profiles.signal_profile_reactions as "
     f"select user_id, group_slug, 'x'::text as emoji, message_count as reaction_count from {SNAPSHOTS}",
@@ -116,11 +120,12 @@ def test_other_rules_are_built_and_so_are_the_old_ones_after_them(
         "dbt_project.yml",
         "macros/messages/links.sql",
         "models/intermediate/int_messages.sql",
-        "profiles/profiles.yml",
+        "profiles.yml",
         "seeds/attachment_kinds.csv",
         "selectors.yml",
         "tests/intermediate/candidates_have_sound_json.sql",
         "wrapper/snapshot.py",
+        "wrapper/nightly/load.py",
     ],
 )
 def test_the_digest_of_the_project_moves_with_each_of_its_files(tmp_path: Path, name: str) -> None:

@@ -36,6 +36,28 @@ def test_every_exit_code_is_on_the_page_of_settings() -> None:
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)} == set(ExitCode)
 
 
+def test_help_has_every_sentence_in_full_within_80_columns() -> None:
+    said = subprocess.check_output([sys.executable, ".ci/commands.py"], cwd=PROJECT_DIR, text=True)
+    assert max(map(len, said.splitlines())) <= 120
+    helps = re.findall(r"^```text\n(.*?)^```$", said, re.MULTILINE | re.DOTALL)
+    assert len(helps) > len(cli.commands)
+    assert max(len(line) for text in helps for line in text.splitlines()) <= 80
+    for name, command in cli.commands.items():
+        assert f"  {name:9}  {(command.help or '').splitlines()[0]}\n" in helps[0]
+
+
+def test_help_imports_neither_dbt_nor_a_database_driver() -> None:
+    program = (
+        "import sys; sys.argv = ['wrapper', 'snapshot', '--help']\n"
+        "from wrapper.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n"
+        "    print(sorted({'dbt', 'psycopg2', 'rich', 'yaml'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[0] == "Usage: wrapper snapshot [OPTIONS]"
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT_DIR)))
 def test_a_page_links_to_what_there_is(page: Path) -> None:
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
@@ -91,7 +113,7 @@ def test_every_block_says_what_it_holds() -> None:
     """So that no command hides in a block that no test runs."""
     for page in PAGES:
         opening = re.findall(r"^ *```(.*)$", page.read_text(), re.MULTILINE)[::2]
-        assert set(opening) <= {"sh", "sql", "python", "diff", "ini", "text"}, page.name
+        assert set(opening) <= {"sh", "sql", "python", "diff", "ini", "text", "yaml"}, page.name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT_DIR)))

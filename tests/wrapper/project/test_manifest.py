@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from wrapper import LinkStat, SignalProfileSnapshot, TagStat
-from wrapper.dbt_project import PROFILES_DIR, PROJECT_DIR, project_vars
+from wrapper.dbt_project import PROJECT_DIR, project_vars
 
 PUBLISHED = "model.signal_profiles.signal_profile_snapshots"
 HIGHLIGHTS = "model.signal_profiles.signal_profile_highlights"
@@ -20,6 +20,7 @@ TABLES = {
     "model.signal_profiles.signal_profile_snapshot_hashes",
     "model.signal_profiles.signal_profile_runs",
     "model.signal_profiles.signal_profile_memberships",
+    "model.signal_profiles.signal_profile_months",
     "model.signal_profiles.signal_profile_contract",
     "model.signal_profiles.signal_profile_bio_inputs",
     HIGHLIGHTS,
@@ -40,7 +41,7 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, list[str]]:
     target: Path = tmp_path_factory.mktemp("target")
     result = dbtRunner(callbacks=[on_event]).invoke(
         ["--quiet", "--log-level-file", "none", "parse", "--no-partial-parse", "--show-all-deprecations",
-         "--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROFILES_DIR), "--target-path", str(target)]
+         "--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROJECT_DIR), "--target-path", str(target)]
     )  # fmt: skip
     assert result.success
     return result.result, warnings
@@ -220,3 +221,9 @@ def test_every_var_is_checked() -> None:
     text = (PROJECT_DIR / "macros" / "run_start" / "check_vars.sql").read_text()
     for name in project_vars():
         assert f"'{name}': _is_" in text
+
+
+def test_the_profile_has_the_number_of_threads_that_the_project_has() -> None:
+    """A profile sees the vars of the command line alone, so it repeats the default."""
+    profile = (PROJECT_DIR / "profiles.yml").read_text()
+    assert f"var('threads', {project_vars()['threads']})" in profile

@@ -1,17 +1,21 @@
 """The commands on the pages, typed as they are written, each page's in one shell; only places are other ones."""
 
+import contextlib
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import psycopg2
 import pytest
 
+from tests.wrapper.conftest import query
 from tests.wrapper.pages import PAGES, blocks, copy_clone
 from tests.wrapper.servers import Server
 from wrapper.dbt_project import PROJECT_DIR
 
+VIEWS = "select viewname::text from pg_views where schemaname like 'signal_profiles_pull_request%'"
 RULE = "an_extension_stands_behind_a_dot_or_a_colon"
 
 
@@ -78,10 +82,15 @@ def test_of_contributing(clone: Path, server: Server) -> None:
     """The walk through a rule, and then the commands."""
     page = PROJECT_DIR / "CONTRIBUTING.md"
     unit_test, *rule = blocks(page, "diff")
+    # Before the rule is changed, as on `main`.
+    state = ".venv/bin/dbt parse --target-path state"
+    assert f"`{state}`" in " ".join(page.read_text().split())
     if RULE in (PROJECT_DIR / "models" / "intermediate" / "_int_attachments__unit_tests.yml").read_text():
         # Whoever walked it runs the tests too.
         for diff in (unit_test, *rule):
             apply(diff, clone, undo=True)
+    parsed = type_in(state, clone, PGDATABASE="review")
+    assert parsed.returncode == 0, parsed.stdout
     command = ".venv/bin/wrapper dbt build --select int_attachments"
     assert f"`{command}`" in page.read_text()
     apply(unit_test, clone)
@@ -100,6 +109,14 @@ def test_of_contributing(clone: Path, server: Server) -> None:
     assert done.returncode == 0, done.stdout
     # Each of dbt's builds, by the wrapper and alone, ends with such a line.
     assert re.findall("WARN=[1-9]", done.stdout) == []
+    # A pull request builds what the rule changes in a schema of its own, and clones the rest there.
+    built = re.findall(r"OK created sql table model signal_profiles_pull_request_intermediate\.(\w+)", done.stdout)
+    assert "int_attachments" in built
+    assert "int_messages" not in built
+    with contextlib.closing(psycopg2.connect(url)) as connection:
+        cloned = {name for (name,) in query(connection, VIEWS)}
+    assert {"int_messages", "signal_profile_snapshots"} <= cloned
+    assert cloned.isdisjoint(built)
     # Not where something is published: copied into a real warehouse, the command must not empty it.
     fresh = typed[typed.index("export PGHOST") : typed.index("export DATABASE_URL")]
     assert "make_missing_sources is for a fresh database" in type_in(fresh, clone).stdout

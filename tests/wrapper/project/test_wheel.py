@@ -27,7 +27,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_carries_the_dbt_project_and_not_pytests_files(wheel: Path) -> None:
     names = {name.removeprefix("wrapper/_dbt_project/") for name in zipfile.ZipFile(wheel).namelist()}
     tracked = subprocess.check_output(["git", "ls-files"], cwd=PROJECT_DIR, text=True).splitlines()
-    parts = ("analyses/", "macros/", "models/", "profiles/", "seeds/", "tests/", *DBT_FILES)
+    parts = ("analyses/", "macros/", "models/", "profiles.yml", "seeds/", "tests/", *DBT_FILES)
     expected = {
         name
         for name in tracked

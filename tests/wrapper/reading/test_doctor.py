@@ -16,8 +16,8 @@ from tests.wrapper.warehouse.test_versions import copy_to_postgres
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 EVERYTHING = [
-    "settings", "project", "storage", "last run", "flag", "WhiteBalloon", "analyses", "disk", "metrics", "warehouse",
-    "tables in place", "contract", "losses", "last message", "clock", "lock",
+    "settings", "project", "storage", "last run", "vars", "flag", "WhiteBalloon", "analyses", "disk", "metrics",
+    "warehouse", "resources", "tables in place", "contract", "losses", "last message", "clock", "lock",
 ]  # fmt: skip
 
 
@@ -26,7 +26,9 @@ def findings(wrapper: Wrapper, code: int, **environ: str) -> dict[str, str]:
     result = wrapper("doctor", **environ)
     assert (result.code, result.stderr) == (code, "")
     lines = re.findall(r"^(ok  |WARN|FIX ) ([^:]+): (.*)$", result.stdout, re.MULTILINE)
-    assert len(lines) == len(result.stdout.splitlines())
+    found = [verdict.strip() for verdict, _, _ in lines]
+    counts = [f"{found.count(verdict)} {verdict}" for verdict in ("ok", "WARN", "FIX") if verdict in found]
+    assert result.stdout.splitlines()[len(lines) :] == [f"{len(lines)} checks: {', '.join(counts)}"]
     return {name: f"{verdict.strip()}: {text}" for verdict, name, text in lines}
 
 
@@ -58,15 +60,23 @@ def test_all_is_well(wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Co
             "flag",
             "PROFILE_SIGNAL_GLAZE is off, so that runs publish nothing: set it to 1",
         ),
-        ({"DATABASE_URL": "sqlite:///nope.db"}, "WhiteBalloon", "DATABASE_URL: there is no file nope.db"),
+        ({"DATABASE_URL": "sqlite:///nope.db"}, "WhiteBalloon", "DATABASE_URL: there is no file {cwd}/nope.db"),
         ({"DATABASE_URL": "sqlite:///data/comment_llm_insights.db"}, "WhiteBalloon", "has no table user_attributes"),
-        ({"COMMENT_INSIGHTS_DB": "data"}, "analyses", "COMMENT_INSIGHTS_DB: data is not a file"),
-        ({"COMMENT_INSIGHTS_DB": "nope.db"}, "analyses", "COMMENT_INSIGHTS_DB: there is no file nope.db: correct the"),
-        ({"COMMENT_INSIGHTS_DB": "data/app.db/x"}, "analyses", "data/app.db/x cannot be read: Not a directory"),
+        ({"COMMENT_INSIGHTS_DB": "data"}, "analyses", "COMMENT_INSIGHTS_DB: {cwd}/data is not a file"),
+        (
+            {"COMMENT_INSIGHTS_DB": "nope.db"},
+            "analyses",
+            "COMMENT_INSIGHTS_DB: there is no file {cwd}/nope.db: correct",
+        ),
+        ({"COMMENT_INSIGHTS_DB": "data/app.db/x"}, "analyses", "{cwd}/data/app.db/x cannot be read: Not a directory"),
         ({"STATSD_HOST": "nowhere.invalid"}, "metrics", "STATSD_HOST 'nowhere.invalid' cannot be resolved"),
         ({"STATSD_HOST": "a..b"}, "metrics", "STATSD_HOST 'a..b' cannot be resolved"),
         ({"WAREHOUSE_URL": "postgresql://x@127.0.0.1:1/x"}, "warehouse", "the warehouse cannot be reached"),
-        ({"STORAGE_DIR": "data/app.db"}, "storage", "STORAGE_DIR: data/app.db/signal_profile_snapshot.log cannot be"),
+        (
+            {"STORAGE_DIR": "data/app.db"},
+            "storage",
+            "STORAGE_DIR: {cwd}/data/app.db/signal_profile_snapshot.log cannot",
+        ),
         ({"WAREHOUSE_SCHEMA": "pg_x"}, "settings", "WAREHOUSE_SCHEMA 'pg_x' will not do"),
     ],
 )
@@ -76,7 +86,7 @@ def test_what_is_wrong_is_a_line_that_says_what_to_do(
     whiteballoon.group(1)
     found = findings(wrapper, 2, **environ)
     assert found[name].startswith("FIX: ")
-    assert text in found[name]
+    assert text.format(cwd=wrapper.cwd) in found[name]
     # Without its directory the run log cannot be read either.
     alone = {"storage": ["storage", "last run"], "settings": ["settings", "all else"]}.get(name, [name])
     assert [other for other in found if found[other].startswith("FIX")] == alone
@@ -113,9 +123,11 @@ def test_the_last_run_is_judged_by_real_runs_of_all_members(wrapper: Wrapper, wh
         write_log(wrapper, entry(3) + failure)
         assert findings(wrapper, 0)["last run"].startswith("ok: ")
     write_log(wrapper, entry(50, dry_run=True))
-    assert findings(wrapper, 0)["last run"].startswith("ok: none of all members has published yet; success at ")
+    assert findings(wrapper, 0)["last run"].startswith(
+        "ok: no run of all members has published yet; the last one was success at "
+    )
     write_log(wrapper, entry(40) + entry(1, group_slugs=["a"]))
-    assert "none of all members has published for 36 hours" in findings(wrapper, 2)["last run"]
+    assert "no run of all members has published for 36 hours" in findings(wrapper, 2)["last run"]
 
 
 def test_a_disk_with_little_room(
@@ -129,7 +141,7 @@ def test_a_disk_with_little_room(
     request.addfinalizer(disk.close)
     result = disk.run(wrapper, "doctor")
     assert result.code == 2
-    assert "FIX  disk: 0.0 GiB free for storage, and 1.0 may be needed: make room" in result.stdout
+    assert f"FIX  disk: 0.0 GiB free for {disk.folder}, and 1.0 may be needed: make room" in result.stdout
     # A copy of the largest file, and twice all files if the warehouse is on this disk too. This one has holes.
     os.truncate(whiteballoon.analyses_path, 2**30)
     assert "and 2.0 may be needed" in disk.run(wrapper, "doctor").stdout

@@ -1,6 +1,8 @@
 """The bio generator and the highlight store, living off the published schema alone."""
 
 import contextlib
+import csv
+import io
 import json
 import sqlite3
 import threading
@@ -13,6 +15,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 
 from tests.wrapper.conftest import Wrapper, query, wait_until
 from tests.wrapper.whiteballoon import WhiteBalloon
+from wrapper import SignalProfileSnapshot
 from wrapper.dbt_project import PROJECT_DIR
 from wrapper.nightly.hashes import store_hashes
 from wrapper.scope import Scope
@@ -48,8 +51,8 @@ def test_nothing_published_yet_is_one_line(wrapper: Wrapper, members: WhiteBallo
         assert (nothing.code, nothing.stdout) == (2, "")
         assert nothing.stderr == "wrapper: nothing is published yet: run wrapper snapshot --all first\n"
     for moment in ("yesterday", "2024-13-01", ""):
-        refused = wrapper("export", "--changed-since", moment)
-        assert refused.code == 2
+        refused = wrapper("export", "--csv", "--changed-since", moment)
+        assert (refused.code, refused.stdout) == (2, "")
         assert refused.stderr.startswith(
             f"wrapper: Invalid value for '--changed-since': {moment!r} is not a timestamp like "
         )
@@ -90,15 +93,38 @@ def test_bios_live_through_the_runs(wrapper: Wrapper, members: WhiteBalloon, war
         ],
     }
     for_people = wrapper.succeed("freshness").stdout.splitlines()
-    assert for_people[:4] == [
-        "       1  never-glazed", "       1  new-messages", "       1  stale-after", "       1  up-to-date",
-    ]  # fmt: skip
-    assert for_people[4:] == [
-        "to rewrite:",
-        "       1  stale-after        g",
-        "       2  new-messages       g",
-        "       4  never-glazed       g",
+    assert [line.rstrip() for line in for_people] == [
+        "3 of 4 members need a new bio.",
+        "",
+        "bios  reason        meaning",
+        "   1  never-glazed  missing: none has been written yet",
+        "   1  new-messages  stale: new messages since it was written",
+        "   1  stale-after   stale: its date of expiry has passed",
+        "   1  up-to-date    fresh: the snapshot has not changed since it was written",
+        "",
+        "user  group to write it from  reason",
+        "   1  g                       stale-after",
+        "   2  g                       new-messages",
+        "   4  g                       never-glazed",
     ]
+
+
+def test_csv_has_the_exports_snapshots_with_json_as_it_is_hashed(hostile: Wrapper) -> None:
+    text = hostile.succeed("export", "--csv").stdout
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    lines = hostile.export()
+    assert list(rows[0]) == [*lines[0]["snapshot"], "snapshot_hash"]
+    for row, line in zip(rows, lines, strict=True):
+        assert row.pop("snapshot_hash") == line["snapshot_hash"]
+        assert (row["group_slug"], row["top_tags"]) == (
+            line["snapshot"]["group_slug"],
+            json.dumps(line["snapshot"]["top_tags"], sort_keys=True),
+        )
+        texts = ("group_slug", "first_seen_at", "last_seen_at")
+        values = {name: value if name in texts else json.loads(value) for name, value in row.items()}
+        assert SignalProfileSnapshot.from_dict(values).snapshot_hash() == line["snapshot_hash"]
+    header = hostile.succeed("export", "--csv", "--changed-since", "2100-01-01").stdout
+    assert header == text.splitlines(keepends=True)[0]
 
 
 def test_a_bio_goes_stale_at_its_moment_in_utc(wrapper: Wrapper, members: WhiteBalloon, warehouse: Connection) -> None:

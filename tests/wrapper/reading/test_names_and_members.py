@@ -48,7 +48,7 @@ def test_names_are_shown_where_they_are_asked_for_alone(example: Wrapper) -> Non
     by_id, by_name = (example.succeed("show", user).stdout for user in ("1", "@member1"))
     assert by_id == by_name
     assert "member1" not in by_id
-    assert example.succeed("show", "@member1", "--names").stdout == by_id.replace("user 1 in", "user 1 (@member1) in")
+    assert example.succeed("show", "@member1", "--names").stdout == by_id.replace("user 1 i", "user 1 (@member1) i")
     [card, *_] = json.loads(example.succeed("show", "1", "--names", "--json").stdout)
     assert card["user_name"] == "member1"
     for arguments, shown in (([], False), (["--names"], True)):
@@ -63,7 +63,6 @@ def test_names_are_shown_where_they_are_asked_for_alone(example: Wrapper) -> Non
     [
         (["show", "@nobody"], "USER @nobody: WhiteBalloon has no user of that name"),
         (["export", "--user", "@nobody"], "--user @nobody: WhiteBalloon has no user of that name"),
-        (["export", "--user", "ana"], "Invalid value for '--user': 'ana' is neither an id nor @ and a name"),
         (["members", "--group-slug", "nope"], "--group-slug 'nope' has no members"),
     ],
 )

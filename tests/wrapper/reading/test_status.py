@@ -34,10 +34,10 @@ def test_status_shows_the_runs_and_passes_over_the_lines_of_others(wrapper: Wrap
     shown = wrapper("status")
     assert shown.code == 0, shown.stderr
     table, failure = shown.stdout.splitlines()[:4], shown.stdout.splitlines()[4]
-    assert table[0].split() == ["UTC", "status", "members", "groups", "snapshots", "changed", "removed", "seconds"]
-    assert table[1].split()[2:] == ["failed", "all", "a,", "b", "1", "0", "1.5"]
-    assert table[2].split()[2:] == ["success", "all", "all", "7", "1", "0", "1.5"]
-    assert table[3].split()[2:] == ["success", "(dry)", "all", "all", "7", "1", "0", "1.5"]
+    assert table[0].split() == ["UTC", "status", "snapshots", "changed", "removed", "seconds", "scope"]
+    assert table[1].split()[2:] == ["failed", "1", "0", "1.5", "a,", "b"]
+    assert table[2].split()[2:] == ["success", "7", "1", "0", "1.5", "all"]
+    assert table[3].split()[2:] == ["success", "(dry)", "7", "1", "0", "1.5", "all"]
     assert failure.startswith("last failure, ")
     assert failure.rstrip().endswith(": data test x failed\N{REPLACEMENT CHARACTER}[31m")
 
@@ -92,8 +92,8 @@ def test_a_failure_is_open_until_a_run_has_published_its_scope(wrapper: Wrapper)
 def test_status_shows_the_members_of_a_run(wrapper: Wrapper) -> None:
     write_log(wrapper, entry(3) + entry(2, user_ids=[7, 12], group_slugs=["a"]) + entry(1, user_ids=[9]))
     rows = [line.split() for line in wrapper.succeed("status").stdout.splitlines()]
-    assert rows[0] == ["UTC", "status", "members", "groups", "snapshots", "changed", "removed", "seconds"]
-    assert [row[3:5] for row in rows[1:4]] == [["all", "all"], ["7,", "12"], ["9", "all"]]
+    assert rows[0] == ["UTC", "status", "snapshots", "changed", "removed", "seconds", "scope"]
+    assert [" ".join(row[7:]) for row in rows[1:4]] == ["all", "users 7, 12 in a", "users 9"]
 
 
 def test_a_line_of_an_older_version_is_read(wrapper: Wrapper) -> None:
@@ -111,18 +111,29 @@ def test_a_moment_without_a_zone_is_utc(wrapper: Wrapper) -> None:
 @pytest.mark.parametrize(
     ("text", "last"),
     [
-        ("", "none in storage/signal_profile_snapshot.log)"),
         (entry(37), "last at "),
-        (entry(1, "failed", error="x"), "none in storage/signal_profile_snapshot.log)"),
-        (entry(1, "disabled"), "none in storage/signal_profile_snapshot.log)"),
-        (entry(1, dry_run=True), "none in storage/signal_profile_snapshot.log)"),
+        (entry(1, "failed", error="x"), "none in {cwd}/storage/signal_profile_snapshot.log)"),
+        (entry(1, "disabled"), "none in {cwd}/storage/signal_profile_snapshot.log)"),
+        (entry(1, dry_run=True), "none in {cwd}/storage/signal_profile_snapshot.log)"),
     ],
 )
 def test_status_exits_with_3_where_the_last_success_is_too_long_ago(wrapper: Wrapper, text: str, last: str) -> None:
     write_log(wrapper, text)
     result = wrapper("status")
     assert result.code == 3
-    assert f"warning: no run of all members has published for 36 hours ({last}" in result.stdout
+    assert f"warning: no run of all members has published for 36 hours ({last.format(cwd=wrapper.cwd)}" in result.stdout
+    assert json.loads(wrapper("status", "--json").stdout)["overdue"] is True
+
+
+def test_status_without_a_run_says_how_to_start(wrapper: Wrapper) -> None:
+    result = wrapper("status")
+    assert (result.code, result.stdout.splitlines()) == (
+        3,
+        [
+            f"no run is logged in {wrapper.cwd}/storage/signal_profile_snapshot.log yet",
+            "check the settings with wrapper doctor, then start the first run with wrapper snapshot --all",
+        ],
+    )
     assert json.loads(wrapper("status", "--json").stdout)["overdue"] is True
 
 
@@ -148,7 +159,7 @@ def test_status_shows_ten_runs_whatever_stands_between_them(wrapper: Wrapper) ->
     with (wrapper.cwd / "storage" / "signal_profile_snapshot.log").open("ab") as file:
         file.write(b"\xff\xfe of another program\n")
     shown = wrapper.succeed("status").stdout.splitlines()
-    assert [line.split()[5] for line in shown[1:]] == [str(hours) for hours in range(2, 12)]
+    assert [line.split()[3] for line in shown[1:]] == [str(hours) for hours in range(2, 12)]
     assert "\x1b" not in wrapper.succeed("status", FORCE_COLOR="1").stdout
     assert json.loads(wrapper.succeed("status", "--json", "--last", "20").stdout)["runs"][0]["generated"] == 0
 

@@ -1,13 +1,16 @@
 """Whole rows, worked out by hand from docs/rules.md, of a database that the project did not write."""
 
+import contextlib
 from typing import Any
 
+import psycopg2
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from tests.wrapper.conftest import Wrapper
+from tests.wrapper.conftest import Wrapper, query
 from tests.wrapper.whiteballoon import WhiteBalloon
 
+SEEN = ("first_seen_at", "last_seen_at")
 EMPTY: dict[str, Any] = {"top_links": [], "top_tags": [], "reaction_counts": {}, "attachment_counts": {}}
 
 
@@ -144,3 +147,17 @@ def test_running_twice_changes_nothing(
     assert (first["changed"], first["unchanged"]) == (10, 0)
     assert (second["changed"], second["unchanged"], second["removed"]) == (0, 10, 0)
     assert first["snapshots_digest"] == second["snapshots_digest"]
+
+
+def test_months_say_when_each_member_wrote(example: Wrapper) -> None:
+    """Months count every message once, and begin and end where the snapshot does."""
+    with contextlib.closing(psycopg2.connect(example.environ["WAREHOUSE_URL"])) as warehouse:
+        rows = query(
+            warehouse,
+            "select user_id, group_slug, sum(message_count), min(month)::text, max(month)::text "
+            "from signal_profiles.signal_profile_months group by 1, 2",
+        )
+    assert sorted(rows) == sorted(
+        (row["user_id"], row["group_slug"], row["message_count"], *(f"{row[key][:8]}01" for key in SEEN))
+        for row in exported(example)
+    )

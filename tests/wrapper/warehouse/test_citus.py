@@ -38,7 +38,7 @@ pytestmark = [
 ]
 
 COPIES = {("request_comments", "id"), ("comment_llm_analyses", "comment_id")}
-MODELS = {"int_messages", "int_link_stats", "int_tag_stats", "int_reactions", "int_attachments"}
+MODELS = {"int_messages", "int_link_stats", "int_tag_stats", "int_month_stats", "int_reactions", "int_attachments"}
 SCHEMAS = ("signal_profiles", "signal_profiles_source", "signal_profiles_intermediate", "wb")
 ROWS = "select * from signal_profiles.signal_profile_snapshots order by user_id, group_slug"
 # As the superuser that a test is, a session can have the server's own user kill the process that serves it, which the
@@ -152,7 +152,7 @@ def test_only_the_large_tables_are_spread_over_the_workers(distributed: Wrapper,
     assert set(on_workers(coordinator, unlogged)) == {"0"}
 
 
-@pytest.mark.parametrize("model", ["int_link_stats", "int_tag_stats", "int_reactions"])
+@pytest.mark.parametrize("model", ["int_link_stats", "int_tag_stats", "int_month_stats", "int_reactions"])
 def test_workers_fill_their_own_shards_of_a_count(
     model: str, compiled: dict[str, str], distributed: Wrapper, coordinator: Connection
 ) -> None:

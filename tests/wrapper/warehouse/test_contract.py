@@ -19,7 +19,7 @@ def test_another_version_is_refused_until_it_is_upgraded(
         "select obj_description(oid, 'pg_class') from pg_class "
         "where relnamespace = 'signal_profiles'::regnamespace and relkind in ('r', 'v')",
     )
-    assert len(comments) == 13
+    assert len(comments) == 14
     assert all(str(comment).endswith(f"Contract version {VERSION}.") for (comment,) in comments)
     assert wrapper.succeed("upgrade").stderr == "nothing to upgrade\n"
     moved = query(warehouse, "select changed_at from signal_profiles.signal_profile_snapshot_hashes order by 1")
@@ -50,9 +50,10 @@ def test_another_version_is_refused_until_it_is_upgraded(
     assert named[0].startswith(
         "to be dropped, of version 70 of the contract: signal_profiles.signal_profile_attachments, "
     )
+    assert "signal_profiles.signal_profile_months" in named[0].split(", ")
     assert named[1:] == [
-        'views of others that go with them, to be saved first: analysts."of the active", analysts.active',
-        "nothing was done: wrapper upgrade --yes does it",
+        'views of others that are dropped with them, save them first: analysts."of the active", analysts.active',
+        "nothing was dropped: wrapper upgrade --yes does it",
     ]
     assert len(query(warehouse, f"table {SNAPSHOTS}")) == 10
     wrapper.succeed("upgrade", "--yes")

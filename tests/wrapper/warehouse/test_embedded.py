@@ -1,9 +1,9 @@
 """The embedded Postgres, as `wrapper db` and every command without WAREHOUSE_URL use it."""
 
+import contextlib
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -255,7 +255,51 @@ def test_root_of_a_system_with_no_other_users(alone: Wrapper) -> None:
     alone.succeed("db", "stop")
 
 
-def test_help_answers_without_dbt_or_a_database_driver() -> None:
-    script = "import sys, wrapper.cli; print(sorted({'dbt', 'psycopg2', 'rich', 'yaml'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+def test_psql_is_given_its_arguments_and_the_published_schema(alone: Wrapper) -> None:
+    refused = alone("db", "psql")
+    assert (refused.code, refused.stderr) == (
+        2,
+        "wrapper: nothing is published yet: run wrapper snapshot --all first\n",
+    )
+    alone.succeed("db", "start")
+    alone.succeed("db", "stop")
+    asked = ("db", "psql", "-X", "--tuples-only", "--no-align", "--command")
+    shown = alone.succeed(*asked, "show search_path")
+    assert (shown.stdout, shown.stderr) == ("signal_profiles,public\n", "")
+    assert alone(*asked, "select 1/0").code == 1
+    assert alone.succeed("db", "status").stdout == "stopped\n"
+    elsewhere = alone("db", "psql", WAREHOUSE_URL="postgresql://h/d")
+    assert (elsewhere.code, elsewhere.stderr) == (
+        2,
+        "wrapper: the warehouse is not the embedded Postgres: run psql with its own URL\n",
+    )
+
+
+def test_ctrl_c_in_psql_ends_its_statement_and_the_server_is_stopped_as_usual(alone: Wrapper) -> None:
+    alone.succeed("db", "start")
+    alone.succeed("db", "stop")
+    process = alone.start("db", "psql", "-X", "--command", "select pg_sleep(60)", start_new_session=True)
+    server = EmbeddedServer(alone.cwd / "storage" / "postgres")
+    wait_until(server.is_running)
+    # It is started under this lock.
+    with server.guard():
+        url = server.url()
+    with contextlib.closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+
+        def is_sleeping() -> bool:
+            cursor.execute("select from pg_stat_activity where wait_event = 'PgSleep'")
+            return bool(cursor.rowcount)
+
+        wait_until(is_sleeping)
+    os.killpg(process.pid, signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert "canceling statement due to user request" in stderr
+    assert process.returncode == 1
+    assert alone.succeed("db", "status").stdout == "stopped\n"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["build", "--help"], ["--version"], []])
+def test_help_of_dbt_starts_no_server(alone: Wrapper, arguments: list[str]) -> None:
+    helped = alone.succeed("dbt", *arguments)
+    assert "Usage: " in helped.stdout or "Core:" in helped.stdout
+    assert not (alone.cwd / "storage" / "postgres").exists()
