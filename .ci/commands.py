@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-os.environ["COLUMNS"] = "100"
+os.environ["COLUMNS"] = "80"
 
 from wrapper.cli import cli
 
@@ -19,7 +19,7 @@ the exit codes, [Operating](operating.md) says what a run does. `make commands` 
 
 def commands(command: click.Command, name: str, parent: click.Context | None = None) -> Iterator[str]:
     """Yield the section of a command and of all that are below it."""
-    widths: dict[str, Any] = {"terminal_width": 100, "max_content_width": 100}
+    widths: dict[str, Any] = {"terminal_width": 80}
     context = click.Context(command, parent=parent, info_name=name, **command.context_settings, **widths)
     yield f"## {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
     if isinstance(command, click.Group):
