@@ -43,7 +43,7 @@ def main() -> None:
     """Run the command line and exit with one of the documented codes; an expected failure is one line on stderr."""
     # Whatever the caller's umask: what is written holds people's messages, or what they led to.
     os.umask(0o077)
-    # What libpq would read belongs to other programs; the settings are README.md's.
+    # What libpq would read belongs to other programs; the settings are in docs/settings.md.
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]
     if isinstance(sys.stdout, io.TextIOWrapper):

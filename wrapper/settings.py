@@ -1,4 +1,4 @@
-"""The settings of README.md's table, from the environment and a .env file in the working directory."""
+"""The settings of docs/settings.md, from the environment and a .env file in the working directory."""
 
 import dataclasses
 import os
