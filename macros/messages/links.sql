@@ -34,7 +34,7 @@
             -- Limits on lengths, user info and a second link cost ten times the rest of the pattern.
             when {{ token }} like '%://%://%' or {{ authority }} like '%@%' or length({{ authority }}) > 63
                 then {{ _link_pattern(true) }}
-            -- What is plain needs no pattern to find the same: from its first h to its last plain character.
+            -- A plain token needs no pattern: the link extends from its first h to its last plain character.
             when {{ _is_plain(token) }} then '[hH].*{{ _plain_character() }}'
             else {{ _link_pattern(false) }}
         end,

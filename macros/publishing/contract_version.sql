@@ -1,12 +1,12 @@
-{#- Give a published relation its description as a comment, with the version of the contract that a run looks for. -#}
+{#- Set the comment of a published relation to its description and the version of the contract. -#}
 {%- macro describe_with_version() -%}
     comment on {{ 'table' if _is_published_table() else 'view' }} {{ this }} is
     {{ text_literal((model.description | trim) ~ " Contract version " ~ var('contract_version') ~ ".") }}
 {%- endmacro -%}
 
 {#-
-    The version of what is published; none where nothing is. Installations that have no table signal_profile_contract yet
-    have it in the comment of the snapshots; if that was edited, they are of version 1, which alone was published so.
+    Return the version of what is published, or none if nothing is. In installations without signal_profile_contract, the
+    comment of the snapshots has it; if that was edited, the version is 1, the only one published without that table.
 -#}
 {%- macro published_contract_version() -%}
     {%- set contract = published_relation('signal_profile_contract') -%}
@@ -23,7 +23,7 @@
     {{- return(none) -}}
 {%- endmacro -%}
 
-{#- Refuse to publish beside relations of another version; what only computes and tests goes on. -#}
+{#- Refuse to publish beside relations of another version. Computing and testing are allowed. -#}
 {%- macro refuse_another_contract() -%}
     {%- if execute -%}
         {%- set publishing = [] -%}

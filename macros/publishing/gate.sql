@@ -1,4 +1,4 @@
-{#- Test, then publish: what must hold before a model is published. -#}
+{#- The gate: what must hold before a model is published. -#}
 
 {#- Refuse to publish a part, untested rows, other columns, or rows that this invocation did not build. -#}
 {%- macro refuse_unsafe_publication() -%}
@@ -33,7 +33,7 @@
     {{- return(adapter.get_relation(target.database, target.schema, name)) -}}
 {%- endmacro -%}
 
-{#- Refuse before anything is built to publish parts of units, or units without their tests. -#}
+{#- Before anything is built, refuse to publish parts of units, or units without their tests. -#}
 {%- macro refuse_parts_of_units() -%}
     {%- if execute and flags.WHICH in ['build', 'run'] -%}
         {%- set units = [] -%}

@@ -1,7 +1,7 @@
 {#-
-    Let the roles of these lists read the model. If every list names a role, dbt revokes what other roles were granted. If
-    a list is empty, its readers have their grants by hand or from deploy/roles.sql, so nothing is revoked and the grants
-    config stays unset: even an empty one revokes.
+    Grant select on the model to the roles in these lists. If every list has a role, dbt revokes the grants of other roles.
+    If a list is empty, its readers were granted by hand or by deploy/roles.sql, so nothing may be revoked: the grants
+    config must stay unset, since even an empty one revokes.
     Usage: {{ readable_by(var('analyst_roles'), var('bio_roles')) }}
 -#}
 {%- macro readable_by() -%}

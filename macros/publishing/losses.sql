@@ -1,6 +1,6 @@
 {#-
-    The published snapshots that the candidates are compared with; none where nothing can be lost, or may be. Only a build
-    publishes, and `dbt test` may find candidates of another scope.
+    Return the published snapshots that the candidates are compared with, or none if nothing can be lost or losses are
+    accepted. Only `dbt build` compares: it alone publishes, and `dbt test` may find candidates of another scope.
 -#}
 {%- macro snapshots_to_keep() -%}
     {%- if flags.WHICH == 'build' and not var('accept_losses') -%}
@@ -9,7 +9,7 @@
     {{- return(none) -}}
 {%- endmacro -%}
 
-{#- Say what the test of losses found, since dbt only counts its rows. -#}
+{#- Print what the test of losses found, since dbt only counts its rows. -#}
 {%- macro explain_losses(results) -%}
     {%- for result in results if execute and result.status == 'fail' -%}
         {%- if result.node.unique_id == 'test.signal_profiles.candidates_keep_what_is_published' -%}

@@ -1,11 +1,11 @@
-{#- How candidates become published rows: what the incremental strategies delete and insert. -#}
+{#- The incremental strategies that turn candidates into published rows. -#}
 
-{#- The incremental strategy replace_all: every row goes, all that were built come, in one transaction. -#}
+{#- The incremental strategy replace_all: delete all rows and insert those that were built, in one transaction. -#}
 {%- macro get_incremental_replace_all_sql(arg_dict) -%}
     {{- _replace_rows(arg_dict, 'true') -}}
 {%- endmacro -%}
 
-{#- The incremental strategy replace_scope: rows of the scope go, the candidates come, in one transaction. -#}
+{#- The incremental strategy replace_scope: delete the rows of the scope and insert the candidates, in one transaction. -#}
 {%- macro get_incremental_replace_scope_sql(arg_dict) -%}
     {{- _replace_rows(arg_dict, scope_filter('user_id', 'group_slug')) -}}
 {%- endmacro -%}

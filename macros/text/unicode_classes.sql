@@ -1,19 +1,19 @@
 {#-
-    Unicode classes as ranges for the inside of a bracket expression, since Postgres's own depend on the locale.
-    tests/wrapper/rules/test_unicode_macros.py compares them with the packages they come from, and prints what is new.
+    Unicode classes as ranges for use inside a bracket expression, since Postgres's own classes depend on the locale.
+    tests/wrapper/rules/test_unicode_macros.py compares them with the packages they come from, and prints new ranges.
 -#}
 
-{#- Category Z, as linkify-it-py has it. -#}
+{#- Category Z, as defined by linkify-it-py. -#}
 {%- macro unicode_separators() -%}
     {{- '\\u0020\\u00A0\\u1680\\u2000-\\u200A\\u2028\\u2029\\u202F\\u205F\\u3000' -}}
 {%- endmacro -%}
 
-{#- Category Cc, but for NUL, which no text in Postgres holds. -#}
+{#- Category Cc except NUL, which Postgres cannot store. -#}
 {%- macro unicode_controls() -%}
     {{- '\\u0001-\\u001F\\u007F-\\u009F' -}}
 {%- endmacro -%}
 
-{#- Category P, as linkify-it-py has it, but for the underscore. -#}
+{#- Category P, as defined by linkify-it-py, except the underscore. -#}
 {%- macro unicode_punctuation() -%}
     {{- '\\u0021-\\u0023\\u0025-\\u002A\\u002C-\\u002F\\u003A\\u003B\\u003F\\u0040\\u005B-\\u005D\\u007B' ~
         '\\u007D\\u00A1\\u00A7\\u00AB\\u00B6\\u00B7\\u00BB\\u00BF\\u037E\\u0387\\u055A-\\u055F\\u0589\\u058A' ~
@@ -48,7 +48,7 @@
         '\\U0001E5FF\\U0001E95E\\U0001E95F' -}}
 {%- endmacro -%}
 
-{#- Category Nd: what \d matches in Python. -#}
+{#- Category Nd, which \d matches in Python. -#}
 {%- macro unicode_digits() -%}
     {{- '\\u0030-\\u0039\\u0660-\\u0669\\u06F0-\\u06F9\\u07C0-\\u07C9\\u0966-\\u096F\\u09E6-\\u09EF' ~
         '\\u0A66-\\u0A6F\\u0AE6-\\u0AEF\\u0B66-\\u0B6F\\u0BE6-\\u0BEF\\u0C66-\\u0C6F\\u0CE6-\\u0CEF' ~
@@ -65,7 +65,7 @@
         '\\U0001E950-\\U0001E959\\U0001FBF0-\\U0001FBF9' -}}
 {%- endmacro -%}
 
-{#- Code points with the property Emoji, which the ASCII digits, # and * have too. -#}
+{#- Code points with the property Emoji, including the ASCII digits, # and *. -#}
 {%- macro unicode_emoji() -%}
     {{- '\\u0023\\u002A\\u0030-\\u0039\\u00A9\\u00AE\\u203C\\u2049\\u2122\\u2139\\u2194-\\u2199\\u21A9' ~
         '\\u21AA\\u231A\\u231B\\u2328\\u23CF\\u23E9-\\u23F3\\u23F8-\\u23FA\\u24C2\\u25AA\\u25AB\\u25B6' ~

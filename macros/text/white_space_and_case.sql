@@ -22,7 +22,7 @@
     lower(({{ text }}) collate "C")
 {%- endmacro -%}
 
-{#- The text after the last white space in `text`, white space at its end aside; empty where there is none. -#}
+{#- The text after the last white space in `text`, ignoring white space at its end; all of it if there is none. -#}
 {%- macro last_word(text) -%}
     split_part(translate(rtrim({{ text }}, {{ white_space() }}), {{ white_space() }}, '      '), ' ', -1)
 {%- endmacro -%}

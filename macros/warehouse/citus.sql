@@ -1,16 +1,16 @@
 {#-
-    What is different where the warehouse is a Citus cluster, and the var `distributed` asks for it: a model whose meta
-    names a column `distributed_by` is spread over the workers by that column. All other tables stay on the coordinator.
+    Everything that differs on a Citus cluster. If the var `distributed` is true, a model whose meta names a column
+    `distributed_by` is spread over the workers by that column. All other tables stay on the coordinator.
 -#}
 
-{#- The column that spreads this node's table over the workers; none where it stays in one place. -#}
+{#- Return the column that spreads this node's table over the workers, or none if the table is not spread. -#}
 {%- macro distribution_column(node) -%}
     {{- return(node.config.meta.get('distributed_by') if var('distributed') else none) -}}
 {%- endmacro -%}
 
 {#-
-    Create the table of a distributed model empty, spread it and fill it, so that workers fill their own shards.
-    Never unlogged: a worker that crashes would come back without its rows, and nothing would show it.
+    Create the table of a distributed model empty, spread it and then fill it, so that workers fill their own shards.
+    It is never unlogged: after a crash, a worker would have lost its rows without any sign of it.
 -#}
 {%- macro postgres__create_table_as(temporary, relation, sql) -%}
     {%- set column = distribution_column(model) -%}
@@ -24,14 +24,14 @@
     {%- endif -%}
 {%- endmacro -%}
 
-{#- Hand the settings that follow in this transaction on to the workers. -#}
+{#- Propagate the settings that follow in this transaction to the workers. -#}
 {%- macro propagate_settings() -%}
     {%- if var('distributed') -%}
         set local citus.propagate_set_commands = 'local'
     {%- endif -%}
 {%- endmacro -%}
 
-{#- Refuse a database whose tables cannot be spread over workers, where that is asked for. -#}
+{#- If the var `distributed` is true, refuse a database whose tables cannot be spread over workers. -#}
 {%- macro refuse_without_workers() -%}
     {%- if execute and var('distributed') -%}
         {%- if run_query("select 1 from pg_extension where extname = 'citus'").rows | length == 0 -%}

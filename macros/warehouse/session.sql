@@ -1,4 +1,4 @@
-{#- What must hold in each session that builds, for plain dbt too, which opens one for each model. -#}
+{#- What must hold in each session that builds. Plain dbt opens a session for each model. -#}
 
 {#-
     Fix the settings that rows depend on, limit waits for locks unless the connection sets another limit, and hold a lock
@@ -23,13 +23,13 @@
     {%- endif -%}
 {%- endmacro -%}
 
-{#- The settings that rows depend on: times must not move with a time zone, nor patterns lose their backslashes. -#}
+{#- The settings that rows depend on: time zones would shift times, and patterns would lose their backslashes. -#}
 {%- macro fixed_settings() -%}
     set timezone = 'UTC';
     set standard_conforming_strings = on
 {%- endmacro -%}
 
-{#- Limit what this transaction may use, as the vars say. -#}
+{#- Limit the resources of this transaction to what the vars allow. -#}
 {%- macro limit_resources() -%}
     set local work_mem = {{ text_literal(var('work_mem')) }}
     {%- if var('parallel_workers') is not none -%}
@@ -39,12 +39,12 @@
 
 {#- dbt's query for the result of a data test, in a session with the same settings. -#}
 {%- macro postgres__get_test_sql(main_sql, fail_calc, warn_if, error_if, limit) -%}
-    {#- A statement of its own: Postgres reads the literals of a whole string before it runs any statement in it. -#}
+    {#- In a query of its own: Postgres parses all literals of a query string before it runs the first statement. -#}
     {%- do run_query(fixed_settings()) -%}
     {{ dbt.default__get_test_sql(main_sql, fail_calc, warn_if, error_if, limit) }}
 {%- endmacro -%}
 
-{#- Sessions that the wrapper starts need no lock: it holds the same one alone (wrapper/warehouse/lock.py). -#}
+{#- Sessions that the wrapper starts need no lock, since the wrapper holds it (wrapper/warehouse/lock.py). -#}
 {%- macro _may_build() -%}
     coalesce(current_setting('signal_profiles.lock', true), '') = 'wrapper'
     or pg_try_advisory_lock_shared(hashtextextended({{ text_literal('signal-profile-snapshots:' ~ target.schema) }}, 0))

@@ -36,7 +36,7 @@ latest_messages as (
 
 active_memberships as (
 
-    -- Not from the CTE above: one that is used twice is materialized, and keeps workers away.
+    -- Not from the CTE above: Postgres materializes a CTE that is used twice, and then uses no parallel workers.
     select distinct membership_id from {{ ref('int_messages') }}
 
 ),

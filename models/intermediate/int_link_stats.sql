@@ -25,7 +25,7 @@ links as (
         tokens.comment_id,
         tokens.token_position,
         found.match_position,
-        -- By RFC 3986, appendix B, in two steps; the fragment goes here.
+        -- Split by RFC 3986, appendix B, in two steps. This one drops the fragment.
         split_part(found.groups[1], ':', 1) as scheme,
         split_part(split_part(found.groups[1], '#', 1), '?', 1) as scheme_to_path,
         substring(split_part(found.groups[1], '#', 1) from '\?(.*)') as query
@@ -44,7 +44,7 @@ split as (
         token_position,
         match_position,
         {{ ascii_lower('scheme') }} as scheme,
-        -- User info, up to the last @, goes here and never comes back.
+        -- Drop user info, which ends at the last @.
         {{ ascii_lower("split_part(split_part(scheme_to_path, '/', 3), '@', -1)") }} as host_and_port,
         substr(scheme_to_path, length(scheme || '://' || split_part(scheme_to_path, '/', 3)) + 1) as path,
         query
@@ -77,7 +77,7 @@ canonical as (
         scheme || '://' || host || coalesce(':' || nullif(port, ''), '') || path
         || coalesce('?' || nullif(query, ''), '') as url,
         case when starts_with(host, 'www.') then substr(host, 5) else host end as domain,
-        -- Not numbered by a window here, which would keep workers away from all that stands above.
+        -- Not numbered by a window function here, which would prevent a parallel plan for everything above.
         array[
             (extract(epoch from created_at) * 1000000)::bigint, comment_id, token_position, match_position
         ] as appearance

@@ -24,7 +24,7 @@ final as (
         membership_id,
         user_id,
         group_slug,
-        -- Trimmed as a whole, as titles are: a name that is blank leaves no blank behind the bracket.
+        -- Trimmed as a whole, like titles, so a blank name leaves no blank after the bracket.
         {{ trimmed(
             "'[Signal] ' || coalesce(nullif(" ~ trimmed('attribute_value') ~ ", ''), " ~ trimmed('group_slug') ~ ")"
         ) }} as request_title

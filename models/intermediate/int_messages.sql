@@ -1,4 +1,4 @@
--- Joined as written: the planner expects a fraction of the messages, and would look each one's analysis up.
+-- join_collapse_limit keeps the order of joins: the planner underestimates the messages and would choose a nested loop.
 {{ config(pre_hook="set local join_collapse_limit = 1") }}
 
 with memberships as (

@@ -23,7 +23,7 @@ final as (
     from entries
     group by membership_id, word
     -- An entry without an emoji is the first half of a name with a comma in it.
-    -- Behind an aggregate, so that the pattern sees each member's words, not each of their occurrences.
+    -- After an aggregate, so that the pattern is evaluated once per distinct word of a member.
     having case when count(*) > 0 then {{ is_emoji('word') }} end
 
 )

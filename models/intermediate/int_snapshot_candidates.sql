@@ -62,7 +62,7 @@ activity as (
 
 ranked_links as (
 
-    -- first_appearance breaks ties: it is another one for each URL of a membership.
+    -- first_appearance breaks ties: it is unique within a membership.
     select
         *,
         row_number() over (partition by membership_id order by link_count desc, first_appearance) as link_rank
@@ -85,7 +85,7 @@ top_links as (
 
 ranked_tags as (
 
-    -- first_appearance breaks ties: it is another one for each label of a membership.
+    -- first_appearance breaks ties: it is unique within a membership.
     select
         *,
         row_number() over (partition by membership_id order by tag_count desc, first_appearance) as tag_rank

@@ -1,4 +1,4 @@
--- Most analyses have tags of their own: to remember what others expand to costs more than it spares.
+-- enable_memoize is off: most analyses have different tags, so caching their expansions costs more than it saves.
 {{ config(pre_hook="set local enable_memoize = off") }}
 
 with messages as (

@@ -1,5 +1,5 @@
--- The comments in scope, counted by another path, equal the sum of message_count: straight from the sources where they
--- are our own copies, else, as WhiteBalloon goes on living while it is read in place, from the messages read.
+-- The comments in scope, counted in another way, equal the sum of message_count: from the sources if they are our own
+-- copies, else from the messages that were read, since WhiteBalloon may change while it is read in place.
 
 {% set prefix = var('membership_key_prefix') -%}
 

@@ -1,4 +1,4 @@
--- top_links and top_tags hold as many entries as there are, up to their limits, by count and then first appearance.
+-- top_links and top_tags have all entries up to their limits, ordered by count and then first appearance.
 
 with stats as (
 

@@ -1,4 +1,4 @@
--- What the check constraints of the published table ask, before it: a violated constraint prints the row.
+-- The same as the check constraints of the published table, but earlier: a violated constraint prints the row.
 
 select
     user_id,

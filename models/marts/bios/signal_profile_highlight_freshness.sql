@@ -57,7 +57,7 @@ of_members as (
             when highlights.manual_override then 'manual-override'
             when chosen_snapshots.user_id is null then 'no-snapshot'
             when highlights.is_stale then 'marked-stale'
-            -- WhiteBalloon's moments are naive UTC, whatever the time zone of the session.
+            -- WhiteBalloon's timestamps are naive UTC, whatever the session's time zone.
             when highlights.stale_after < timezone('utc', now()) then 'stale-after'
             when highlights.group_slug <> chosen_snapshots.group_slug then 'group-left'
             when chosen_snapshots.last_seen_at > highlights.snapshot_last_seen_at then 'new-messages'

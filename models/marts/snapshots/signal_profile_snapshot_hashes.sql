@@ -1,7 +1,7 @@
 {{ readable_by(var('analyst_roles'), var('bio_roles')) }}
 {{ config(incremental_strategy='append', indexes=[{'columns': ['changed_at']}]) }}
 
--- Made here and filled by `wrapper snapshot`, which alone computes hashes: dbt never adds a row.
+-- Created here and filled by `wrapper snapshot`, which alone computes hashes: dbt never adds a row.
 -- depends_on: {{ ref('signal_profile_snapshots') }}
 
 with final as (

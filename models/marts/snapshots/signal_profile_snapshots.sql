@@ -1,7 +1,7 @@
 {{ config(indexes=[{'columns': ['group_slug']}]) }}
 {{ readable_by(var('analyst_roles'), var('bio_roles')) }}
 
--- Nothing goes out unless everything that is published with it was built and tested too.
+-- Nothing is published unless everything in its unit was built and tested too.
 -- depends_on: {{ ref('int_bio_inputs') }}
 -- depends_on: {{ ref('int_month_stats') }}
 
