@@ -5,7 +5,7 @@
     {{- _replace_rows(arg_dict, 'true') -}}
 {%- endmacro -%}
 
-{#- The incremental strategy replace_scope: delete the rows of the scope and insert the candidates, in one transaction. -#}
+{#- The incremental strategy replace_scope: delete the rows of the scope, insert the candidates, in one transaction. -#}
 {%- macro get_incremental_replace_scope_sql(arg_dict) -%}
     {{- _replace_rows(arg_dict, scope_filter('user_id', 'group_slug')) -}}
 {%- endmacro -%}
