@@ -11,7 +11,7 @@
 {%- endmacro -%}
 
 {#-
-    The incremental strategy replace_changes: like replace_scope, but rows that would not change stay, which takes a fraction
+    The incremental strategy replace_changes: like replace_scope, but rows that would not change stay. This takes a fraction
     of the time if there are many of them. For tables whose columns are never null.
 -#}
 {%- macro get_incremental_replace_changes_sql(arg_dict) -%}
