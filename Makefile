@@ -53,13 +53,14 @@ lint: setup ## ruff, mypy, import-linter and sqlfluff
 	$(BIN)/sqlfluff lint --processes 2 models macros analyses tests
 
 # Not a part of `lint`: it takes a minute and a warehouse.
-lint-compiled: setup ## lint the SQL that dbt compiles, with all that macros put into it
+lint-compiled: .venv/compiled/.installed ## lint the SQL that dbt compiles, with all that macros put into it
 	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/python .ci/lint_compiled.py models analyses tests
 
 audit: setup ## look the locked packages up among the known vulnerabilities
 	@$(BIN)/python .ci/audit.py requirements.lock
 	@$(BIN)/python .ci/audit.py benchmarks/requirements.lock
 	@$(BIN)/python .ci/audit.py .ci/docs.lock
+	@$(BIN)/python .ci/audit.py .ci/lint-compiled.lock
 
 unit: setup ## pytest, all of it
 	$(BIN)/python -m pytest
@@ -96,6 +97,11 @@ docs: .venv/.docs-installed $(EXAMPLE)/app.db ## build the documentation site in
 release-check: ## build and check what a release consists of, and install it into empty environments
 	.ci/check_release
 
+.venv/compiled/.installed: .ci/lint-compiled.lock | setup
+	$(BIN)/python -m venv .venv/compiled
+	.venv/compiled/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .ci/lint-compiled.lock
+	@touch $@
+
 .venv/.docs-installed: .ci/docs.lock | setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .ci/docs.lock
 	@touch $@
@@ -106,6 +112,7 @@ commands: setup ## write docs/commands.md from what the commands print with --he
 lock: setup ## write all lock files from pyproject.toml
 	$(COMPILE) --extra embedded --extra dev --output-file requirements.lock pyproject.toml
 	$(COMPILE) --extra bench --constraint requirements.lock --output-file benchmarks/requirements.lock pyproject.toml
+	$(COMPILE) --extra lint-compiled --output-file .ci/lint-compiled.lock pyproject.toml
 	$(COMPILE) --extra docs --constraint requirements.lock --output-file .ci/docs.lock pyproject.toml
 
 clean: ## remove what these commands made (stops the embedded Postgres first)

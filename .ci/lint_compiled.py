@@ -15,5 +15,5 @@ settings = read_settings()
 target = settings.storage_dir.absolute() / "lint"
 os.environ |= {"DBT_TARGET_PATH": str(target), "DBT_LOG_PATH": str(target), "DBT_PROFILES_DIR": str(Path.cwd())}
 with open_warehouse(settings, to_write=False):
-    sqlfluff = Path(sys.executable).with_name("sqlfluff")
+    sqlfluff = Path(sys.prefix, "compiled", "bin", "sqlfluff")
     sys.exit(subprocess.run([sqlfluff, "lint", "--templater", "dbt", *sys.argv[1:]]).returncode)
