@@ -69,8 +69,9 @@ unit: setup ## pytest, all of it
 coverage: setup ## run pytest and say which branches of the wrapper it misses
 	$(BIN)/python -m pytest --cov=wrapper --cov-branch --cov-report=term-missing:skip-covered
 
-test-faults: setup ## attack the promises of docs/reliability.md at full length (half an hour on two idle cores)
-	$(BIN)/python -m pytest tests/wrapper/faults --full
+test-faults: setup ## attack the promises of docs/reliability.md at full length (up to an hour on two cores)
+	$(BIN)/python -m pytest tests/wrapper/faults \
+		tests/wrapper/project/test_pages.py::test_of_the_commands_in_contributing --full
 
 # Its own warehouse below .test, so that testing never touches the one `make snapshot` made.
 dbt-build: setup $(EXAMPLE)/app.db ## dbt build on the example: all models, unit and data tests

@@ -1,6 +1,6 @@
 """PostgreSQL 18 and 16 of the wheel, and others of the system's packages, each started as the wrapper starts its own.
 
-POSTGRES_VERSIONS names those that the tests of versions run on; unless it does, 15, 16 and 18.
+POSTGRES_VERSIONS names those that the tests of versions run on; unless it does, the oldest and the newest.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from wrapper.warehouse.embedded import EmbeddedServer, bundled_programs
 
 _LIBC = ("--locale=C.UTF-8",)
 _BUNDLED = {"18": bundled_programs(), "16": bundled_programs().parents[1] / "pginstall" / "bin"}
-_WANTED = os.environ.get("POSTGRES_VERSIONS", "15 16 18").split()
+_WANTED = os.environ.get("POSTGRES_VERSIONS", "15 18").split()
 VERSIONS = {version: _BUNDLED.get(version, Path(f"/usr/lib/postgresql/{version}/bin")) for version in {*_WANTED, "18"}}
 
 

@@ -171,7 +171,8 @@ def export(users: tuple[int | str, ...], slugs: tuple[str, ...], changed_since: 
         selected = people.resolve(warehouse.settings, warehouse.connection, selected)
         rows = read_export(warehouse, Selection(selected, changed_since, stale))
         for line in (csv_lines if as_csv else json_lines)(rows):
-            click.echo(line, nl=False)
+            # Colour, since Click would otherwise remove escape sequences from what members wrote.
+            click.echo(line, nl=False, color=True)
 
 
 def _refresh_highlights(warehouse: "Warehouse", must: bool) -> None:

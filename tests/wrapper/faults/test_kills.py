@@ -95,7 +95,7 @@ def test_a_killed_run_leaves_whole_rows_and_the_next_one_needs_no_help(
 ) -> None:
     rng = random.Random(1)
     kills = tried = published = 0
-    while kills < amount(2, 80):
+    while kills < amount(1, 80):
         process = history.start()
         time.sleep(random_moment(rng, history.seconds))
         before = history.published
@@ -128,7 +128,7 @@ def test_an_interrupted_run_says_so_within_five_seconds(
     rng = random.Random(2)
     slowest = 0.0
     codes = []
-    for _ in range(amount(2, 25)):
+    for _ in range(amount(1, 25)):
         process = history.start()
         wait_until(lambda: handles_signals(process.pid))  # noqa: B023 - called at once
         moment = random_moment(rng, history.seconds)

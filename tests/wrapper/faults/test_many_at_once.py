@@ -95,7 +95,7 @@ def test_eight_runs_with_scopes_of_their_own(
     for messages in range(2, 2 + amount(1, 5)):
         write(groups)
         # Half of them wait for each other.
-        waits = [["--wait", "300"] if number % 2 else [] for number in range(amount(4, GROUPS))]
+        waits = [["--wait", "300"] if number % 2 else [] for number in range(amount(3, GROUPS))]
         runs = [wrapper.start("snapshot", "--all", "--group-slug", f"g{n}", *wait) for n, wait in enumerate(waits)]
         for number, run in enumerate(runs):
             _, stderr = run.communicate(timeout=300)

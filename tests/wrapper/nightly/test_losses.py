@@ -34,7 +34,8 @@ def test_a_collapse_is_not_published(wrapper: Wrapper, whiteballoon: WhiteBalloo
     whiteballoon.analyses.close()
     file = whiteballoon.analyses_path.rename(whiteballoon.analyses_path.with_name("moved.db"))
     found = findings(wrapper, 2)
-    assert found["analyses"] == "WARN: there is no file data/comment_llm_insights.db, so there will be no tags"
+    missing = wrapper.cwd / "data" / "comment_llm_insights.db"
+    assert found["analyses"] == f"WARN: there is no file {missing}, so there will be no tags"
     assert found["losses"].startswith("FIX: there are no analyses, but 10 snapshots are published: a run would fail")
     failed = wrapper("snapshot", "--all", "--json")
     assert (failed.code, json.loads(failed.stdout)["status"]) == (1, "failed")

@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg2
 
 from tests.wrapper.compiled import start_plain_dbt
-from tests.wrapper.conftest import query
+from tests.wrapper.conftest import Wrapper, query
 from tests.wrapper.warehouse.test_lock import LOCK
 from tests.wrapper.warehouse.test_versions import copy_to_postgres
 from tests.wrapper.whiteballoon import WhiteBalloon
@@ -27,14 +27,10 @@ def test_without_sources_the_build_says_how_to_get_them(make_database: Callable[
     connection.close()
 
 
-def test_spreading_tables_over_workers_is_refused_without_a_citus_cluster(
-    make_database: Callable[[], str], tmp_path: Path
-) -> None:
-    arguments = ["run-operation", "refuse_without_workers", "--vars", "{distributed: true}"]
-    refused = start_plain_dbt(make_database(), tmp_path / "target", *arguments)
-    output = refused.communicate(timeout=180)[0]
-    assert refused.returncode == 1, output
-    assert "The var 'distributed' is true, but this database has no extension citus: set it to false" in output
+def test_spreading_tables_over_workers_is_refused_without_a_citus_cluster(wrapper: Wrapper) -> None:
+    refused = wrapper("dbt", "run-operation", "refuse_without_workers", "--vars", "{distributed: true}")
+    assert refused.code == 1, refused.stdout
+    assert "The var 'distributed' is true, but this database has no extension citus: set it to false" in refused.stdout
 
 
 def test_plain_dbt_in_a_database_with_other_session_settings_publishes_the_same(

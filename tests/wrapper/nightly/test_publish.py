@@ -66,7 +66,7 @@ def test_hashes_outlive_a_table_dropped_by_hand_until_a_run_covers_them(
     # Who looks before the hashes are stored again sees the snapshots all the same.
     query(warehouse, "delete from signal_profiles.signal_profile_snapshot_hashes")
     assert re.search(
-        r"^hash +not stored yet: the next run does it *$", wrapper.succeed("show", "1").stdout, re.MULTILINE
+        r"^hash +not stored yet: the next run stores it *$", wrapper.succeed("show", "1").stdout, re.MULTILINE
     )
     shown = json.loads(wrapper.succeed("show", "1", "--json").stdout)
     assert [(card["snapshot_hash"], card["changed_at"]) for card in shown] == [(None, None)] * 2

@@ -121,7 +121,9 @@ def test_every_model_is_of_a_group_with_an_owner(parsed: tuple[Any, list[str]]) 
     assert all(owners.values())
     # What marts read is all of the internals that other groups may.
     shared = {model.name for model in models if model.group == "internals" and model.access.value != "private"}
-    assert shared == {"int_memberships", "int_snapshot_candidates", "int_bio_inputs", "int_highlights"}
+    assert shared == {
+        "int_memberships", "int_snapshot_candidates", "int_month_stats", "int_bio_inputs", "int_highlights",
+    }  # fmt: skip
     for exposure in manifest.exposures.values():
         assert exposure.owner.name, exposure.name
         assert exposure.maturity, exposure.name

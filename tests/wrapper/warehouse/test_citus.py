@@ -22,7 +22,6 @@ from examples.make_whiteballoon import main as make_example
 from tests.wrapper.conftest import Wrapper, query, wait_until
 from tests.wrapper.faults.test_kills import History, random_moment, send
 from tests.wrapper.faults.test_things_of_others import DAMAGE, REPAIR
-from tests.wrapper.pages import copy_clone
 from tests.wrapper.rules.test_rows import awkward_whiteballoon, exported
 from tests.wrapper.warehouse.test_lock import LOCK
 from tests.wrapper.warehouse.test_versions import copy_to_postgres, digest_of
@@ -47,20 +46,11 @@ CRASH = "copy (select 1) to program 'kill -9 $PPID'"
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project in which the var `distributed` is true."""
-    folder = tmp_path_factory.mktemp("project")
-    copy_clone(folder)
-    settings = folder / "dbt_project.yml"
-    assert "\n  distributed: false\n" in settings.read_text()
-    settings.write_text(settings.read_text().replace("\n  distributed: false\n", "\n  distributed: true\n"))
-    return folder
-
-
-@pytest.fixture(scope="module")
 def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One STORAGE_DIR for all, since dbt remembers its parse there."""
-    return tmp_path_factory.mktemp("storage")
+    """One STORAGE_DIR for all, since dbt remembers its parse there; and the file that switches distribution on."""
+    folder = tmp_path_factory.mktemp("storage")
+    (folder / "vars.yml").write_text("distributed: true\n")
+    return folder
 
 
 @pytest.fixture
@@ -72,30 +62,31 @@ def coordinator() -> Iterator[Connection]:
     connection.close()
 
 
-def cluster(folder: Path, project: Path, storage: Path) -> Wrapper:
+def cluster(folder: Path, storage: Path) -> Wrapper:
     """Return the wrapper, switched on, with the cluster as its empty warehouse."""
     with contextlib.closing(psycopg2.connect(URL)) as fresh:
         fresh.autocommit = True
         query(fresh, f"drop schema if exists {', '.join(SCHEMAS)} cascade")
     environ = {
-        "WAREHOUSE_URL": URL, "PROFILE_SIGNAL_GLAZE": "on", "PYTHONPATH": str(project), "STORAGE_DIR": str(storage),
+        "WAREHOUSE_URL": URL, "PROFILE_SIGNAL_GLAZE": "on", "SNAPSHOT_VARS": str(storage / "vars.yml"),
+        "STORAGE_DIR": str(storage),
     }  # fmt: skip
     return Wrapper(folder, environ)
 
 
 @pytest.fixture(scope="module")
-def distributed(tmp_path_factory: pytest.TempPathFactory, project: Path, storage: Path) -> Wrapper:
+def distributed(tmp_path_factory: pytest.TempPathFactory, storage: Path) -> Wrapper:
     """The example WhiteBalloon, published on the cluster; for tests that only read, which come first in this file."""
     folder = tmp_path_factory.mktemp("distributed")
     make_example(folder / "data")
-    wrapper = cluster(folder, project, storage)
+    wrapper = cluster(folder, storage)
     wrapper.snapshot("--all")
     return wrapper
 
 
 @pytest.fixture
-def wrapper(tmp_path: Path, project: Path, storage: Path) -> Wrapper:
-    return cluster(tmp_path, project, storage)
+def wrapper(tmp_path: Path, storage: Path) -> Wrapper:
+    return cluster(tmp_path, storage)
 
 
 @pytest.fixture
