@@ -5,10 +5,10 @@ from unittest import mock
 
 from wrapper.cli import main
 from wrapper.dbt_project import source_tables
+from wrapper.nightly.load import Copy
 
 if __name__ == "__main__":
     sys.argv[1:] = ["snapshot", "--all", "--rebuild", "--json"]
-    with mock.patch(
-        "wrapper.nightly.run.load", return_value={table.name: "loaded before" for table in source_tables()}
-    ):
+    copies = {table.name: Copy("loaded before", 0) for table in source_tables()}
+    with mock.patch("wrapper.nightly.run.load", return_value=copies):
         main()
