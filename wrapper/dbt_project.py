@@ -73,6 +73,11 @@ class SourceTable:
         """The columns that exist in WhiteBalloon."""
         return [column for column in self.columns if column.parsed_from is None]
 
+    @property
+    def parsed(self) -> list[SourceColumn]:
+        """The columns that are parsed from others; in a line that is loaded, they follow the stored ones."""
+        return [column for column in self.columns if column.parsed_from is not None]
+
 
 def _read(relative_path: str) -> dict[str, Any]:
     path = PROJECT_DIR / relative_path

@@ -33,6 +33,7 @@ class CopyLines:
         self._table = table
         present = source.columns(table)
         self._fields = {column.name: _field(column, column.name in present) for column in table.stored}
+        self._places = [list(self._fields).index(column.parsed_from or "") for column in table.parsed]
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the lines, about a MiB at a time.
@@ -58,7 +59,7 @@ class CopyLines:
         chunk = b"\n".join(lines)
         if not _is_storable(chunk):
             lines = [b"\t".join(map(self._storable, line.split(b"\t"))) for line in lines]
-        if len(self._fields) < len(self._table.columns):
+        if self._places:
             lines = list(map(self._with_arrays, lines))
         return b"\n".join([*lines, b""])
 
@@ -69,11 +70,9 @@ class CopyLines:
 
     def _with_arrays(self, line: bytes) -> bytes:
         """Add the columns that are parsed from other columns."""
-        values = dict(zip(self._fields, line.split(b"\t"), strict=True))
-        return b"\t".join(
-            json_array(values[column.parsed_from]) if column.parsed_from else values[column.name]
-            for column in self._table.columns
-        )
+        # Split only as far as necessary.
+        values = line.split(b"\t", max(self._places) + 1)
+        return b"\t".join([line, *[json_array(values[place]) for place in self._places]])
 
     def _unfit(self) -> ConfigurationError:
         """Name the first value that does not fit its column."""

@@ -194,13 +194,14 @@ def _replace(cursor: Cursor, settings: Settings, table: SourceTable, chunks: Ite
         sql.SQL("{} " + column.data_type + ("" if column.nullable else " not null")).format(sql.Identifier(column.name))
         for column in table.columns
     )
+    order = sql.SQL(", ").join(sql.Identifier(column.name) for column in [*table.stored, *table.parsed])
     cursor.execute(sql.SQL("create table {} ({})").format(fresh, columns))
     if table.distributed_by and settings.sqlite_path is not None and settings.var("distributed"):
         # Comments read in place are on the coordinator, so the analyses must be there too.
         cursor.execute("select create_distributed_table(%s, %s)", (fresh.as_string(cursor), table.distributed_by))
     stream = _Stream(chunks)
     try:
-        cursor.copy_expert(sql.SQL("copy {} from stdin with (freeze)").format(fresh), stream)
+        cursor.copy_expert(sql.SQL("copy {} ({}) from stdin with (freeze)").format(fresh, order), stream)
     except psycopg2.Error:
         if stream.error is not None:
             raise stream.error from None

@@ -1,5 +1,6 @@
 """The JSON arrays in tag columns; PostgreSQL 15 cannot tell whether a text is JSON."""
 
+import functools
 import json
 import re
 from typing import Final
@@ -16,6 +17,8 @@ _DEEPEST = 500
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
+# Most texts come again and again.
+@functools.lru_cache(maxsize=2**16)
 def json_array(value: bytes) -> bytes:
     r"""Return the JSON array in a tag column's text, with null for entries that are not strings; `\N` for other texts.
 
