@@ -71,7 +71,7 @@ class Site:
         """Make a page of a file, or of all files in a folder, and return its path."""
         shown = [file for file in self.files if file == target or target in file.parents]
         if not shown:
-            raise SystemExit(f"site: there is no file {target}")
+            raise SystemExit(f"site: {target} does not exist")
         # mkdocs leaves out what begins with a dot.
         page = PurePosixPath(*(part.removeprefix(".") for part in target.parts[:-1]), f"{target.name.lstrip('.')}.md")
         text = [f"---\ntitle: {target}\nsearch:\n  exclude: true\n---\n\n# `{target}`\n"]

@@ -133,7 +133,7 @@ def measure_snapshots(instance: Instance, rounds: int) -> dict[str, list[Measure
         # What dbt built last is what its statements may publish again.
         "dbt build": lambda: instance.module("dbt_build", target),
         "statements": lambda: instance.module("statements", target / CAPTURE),
-        # The last of ours: the others leave the stored hashes as they were.
+        # Last of our own, since the two before it leave the stored hashes unchanged.
         "command without load": lambda: instance.module("without_load"),
         "script": lambda: instance.module("contend_script", *postgres),
         "DuckDB": lambda: instance.module("contend_duckdb", *postgres),

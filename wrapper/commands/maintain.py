@@ -45,10 +45,10 @@ def upgrade(yes: bool) -> None:
             return
         say(f"to be dropped, of version {plan.version} of the contract: {', '.join(plan.relations)}")
         if plan.views_of_others:
-            say(f"views of others that are dropped with them, save them first: {', '.join(plan.views_of_others)}")
+            say(f"other people's views that would be dropped too; save them first: {', '.join(plan.views_of_others)}")
         if yes:
             contract.upgrade(warehouse, plan)
-            say("dropped: run wrapper snapshot --all now, then re-create the views of others")
+            say("dropped: run wrapper snapshot --all now, then re-create other people's views")
         else:
             say("nothing was dropped: wrapper upgrade --yes does it")
 

@@ -67,7 +67,7 @@ def load(warehouse: Warehouse, report: Callable[[str], None], on_progress: Calla
                 with copy_sqlite(ANALYSES_SETTING, settings.analyses_path, settings.storage_dir) as source:
                     _copy_tables(cursor, settings, source, analyses, report, on_progress, copies)
             else:
-                report(f"warning: {ANALYSES_SETTING}: there is no file {settings.analyses_path}, so there are no tags")
+                report(f"warning: {ANALYSES_SETTING}: {settings.analyses_path} does not exist, so no snapshot has tags")
                 for table in analyses:
                     copies[table.name] = _replace(cursor, settings, table, iter(()))
     return copies
@@ -105,7 +105,7 @@ def has_analyses(settings: Settings) -> bool:
     except FileNotFoundError as error:
         if settings.analyses_required:
             raise ConfigurationError(
-                f"{ANALYSES_SETTING}: there is no file {settings.analyses_path}: correct the setting, or unset it if "
+                f"{ANALYSES_SETTING}: {settings.analyses_path} does not exist: correct the setting, or unset it if "
                 "this WhiteBalloon has no analyses"
             ) from error
         return False

@@ -64,7 +64,7 @@ def open_sqlite(setting: str, path: Path) -> Iterator[SqliteSource]:
         if not stat.S_ISREG(path.stat().st_mode):
             raise ConfigurationError(f"{setting}: {path} is not a file")
     except FileNotFoundError as error:
-        raise ConfigurationError(f"{setting}: there is no file {path}") from error
+        raise ConfigurationError(f"{setting}: {path} does not exist") from error
     except OSError as error:
         raise ConfigurationError(f"{setting}: {path} cannot be read: {error.strerror}") from error
     with _explaining(setting, path):

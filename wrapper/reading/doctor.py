@@ -201,7 +201,7 @@ def _whiteballoon(settings: Settings) -> str:
 
 def _analyses(settings: Settings) -> str:
     if not has_analyses(settings):
-        return _Warning(f"there is no file {settings.analyses_path}, so there will be no tags")
+        return _Warning(f"{settings.analyses_path} does not exist, so no snapshot will have tags")
     check_file(ANALYSES_SETTING, settings.analyses_path)
     return f"{settings.analyses_path} can be read"
 

@@ -41,7 +41,7 @@ def misused(wrapper: Wrapper, *arguments: str) -> str:
 @pytest.mark.parametrize(
     ("environ", "line"),
     [
-        ({"DATABASE_URL": "sqlite:///nowhere.db"}, "DATABASE_URL: there is no file nowhere.db"),
+        ({"DATABASE_URL": "sqlite:///nowhere.db"}, "DATABASE_URL: nowhere.db does not exist"),
         ({"DATABASE_URL": "sqlite://"}, "DATABASE_URL names no file: write it as sqlite:///path/to/app.db"),
         (
             {"DATABASE_URL": "mysql://u:secret@h/d"},
@@ -196,8 +196,8 @@ def test_an_output_directory_one_may_not_write_to(wrapper: Wrapper, whiteballoon
 def test_an_env_file_is_read_and_the_environment_wins(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
     env = wrapper.cwd / ".env"
     env.write_text("DATABASE_URL=sqlite:///from-file.db\n")
-    assert one_line(wrapper) == "DATABASE_URL: there is no file from-file.db"
-    assert one_line(wrapper, DATABASE_URL="sqlite:///from-env.db") == "DATABASE_URL: there is no file from-env.db"
+    assert one_line(wrapper) == "DATABASE_URL: from-file.db does not exist"
+    assert one_line(wrapper, DATABASE_URL="sqlite:///from-env.db") == "DATABASE_URL: from-env.db does not exist"
     env.write_text('STATSD_HOST=${HOME}\nDATABASE_URL="sqlite:///x\n')
     assert one_line(wrapper) == ".env in the working directory: line 2 is no NAME=value"
     env.write_bytes(b"A=\xff\n")

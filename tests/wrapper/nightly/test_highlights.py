@@ -60,7 +60,7 @@ def test_bios_are_shown_as_the_last_run_found_them_if_they_cannot_be_read_now(
     query(warehouse, f"select pg_advisory_unlock({LOCK})")
 
     awkward.app_path.rename(awkward.app_path.with_name("moved.db"))
-    missing = "DATABASE_URL: there is no file data/app.db"
+    missing = "DATABASE_URL: data/app.db does not exist"
     for command in (["freshness"], ["export", "--stale"]):
         refused = wrapper(*command)
         assert (refused.code, refused.stdout, refused.stderr) == (2, "", f"wrapper: {missing}\n")

@@ -179,7 +179,7 @@ def test_absent_optional_tables_are_empty_with_one_warning_each(
     whiteballoon.analyses_path.unlink()
     assert wrapper.succeed("load").stderr.splitlines()[:3] == [
         "warning: DATABASE_URL: data/app.db has no table user_profile_highlights, which is taken as empty",
-        "warning: COMMENT_INSIGHTS_DB: there is no file data/comment_llm_insights.db, so there are no tags",
+        "warning: COMMENT_INSIGHTS_DB: data/comment_llm_insights.db does not exist, so no snapshot has tags",
         "loaded, rows per table:",
     ]
     for table in ("user_profile_highlights", "comment_llm_analyses"):

@@ -35,12 +35,12 @@ def test_a_collapse_is_not_published(wrapper: Wrapper, whiteballoon: WhiteBalloo
     file = whiteballoon.analyses_path.rename(whiteballoon.analyses_path.with_name("moved.db"))
     found = findings(wrapper, 2)
     missing = wrapper.cwd / "data" / "comment_llm_insights.db"
-    assert found["analyses"] == f"WARN: there is no file {missing}, so there will be no tags"
+    assert found["analyses"] == f"WARN: {missing} does not exist, so no snapshot will have tags"
     assert found["losses"].startswith("FIX: there are no analyses, but 10 snapshots are published: a run would fail")
     failed = wrapper("snapshot", "--all", "--json")
     assert (failed.code, json.loads(failed.stdout)["status"]) == (1, "failed")
     assert failed.stderr.splitlines() == [
-        "warning: COMMENT_INSIGHTS_DB: there is no file data/comment_llm_insights.db, so there are no tags",
+        "warning: COMMENT_INSIGHTS_DB: data/comment_llm_insights.db does not exist, so no snapshot has tags",
         f"wrapper: this run would lose {TAGS}: {ADVICE}",
     ]
     assert wrapper.log()[-1]["error"] == f"this run would lose {TAGS}: {ADVICE}"
@@ -48,7 +48,7 @@ def test_a_collapse_is_not_published(wrapper: Wrapper, whiteballoon: WhiteBalloo
     refused = wrapper("snapshot", "--all", COMMENT_INSIGHTS_DB="nope.db")
     assert (refused.code, refused.stderr) == (
         2,
-        "wrapper: COMMENT_INSIGHTS_DB: there is no file nope.db: correct the setting, or unset it if this WhiteBalloon "
+        "wrapper: COMMENT_INSIGHTS_DB: nope.db does not exist: correct the setting, or unset it if this WhiteBalloon "
         "has no analyses\n",
     )
 

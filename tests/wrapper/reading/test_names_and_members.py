@@ -73,7 +73,7 @@ def test_an_unknown_name_or_group_is_named_in_one_line(example: Wrapper, argumen
 
 def test_names_of_a_whiteballoon_that_cannot_be_read_are_one_line(example: Wrapper) -> None:
     result = example("show", "1", "--names", DATABASE_URL="sqlite:///absent.db")
-    assert (result.code, result.stdout, result.stderr) == (2, "", "wrapper: DATABASE_URL: there is no file absent.db\n")
+    assert (result.code, result.stdout, result.stderr) == (2, "", "wrapper: DATABASE_URL: absent.db does not exist\n")
 
 
 def test_members_are_listed_before_any_run(wrapper: Wrapper, named: WhiteBalloon) -> None:

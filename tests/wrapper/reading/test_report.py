@@ -448,7 +448,7 @@ def test_a_page_replaces_files_alone(example: Wrapper) -> None:
     assert example.succeed("report", "--output", "/dev/stdout").stdout.startswith("<!doctype html>")
     assert example.succeed("report").stderr == "wrote storage/report.html\n"
     assert (example.cwd / "storage" / "report.html").read_text().startswith("<!doctype html>")
-    # Who reads the old page has it to its end.
+    # A program that has opened the old page can read all of it.
     old = example.cwd / "old.html"
     old.write_text("old")
     with old.open() as reading:

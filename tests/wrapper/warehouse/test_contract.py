@@ -52,7 +52,7 @@ def test_another_version_is_refused_until_it_is_upgraded(
     )
     assert "signal_profiles.signal_profile_months" in named[0].split(", ")
     assert named[1:] == [
-        'views of others that are dropped with them, save them first: analysts."of the active", analysts.active',
+        'other people\'s views that would be dropped too; save them first: analysts."of the active", analysts.active',
         "nothing was dropped: wrapper upgrade --yes does it",
     ]
     assert len(query(warehouse, f"table {SNAPSHOTS}")) == 10
