@@ -1,4 +1,4 @@
-"""Measure everything side by side at one size, write benchmarks/results/SIZE.json and make the report anew.
+"""Measure everything side by side at one size, write benchmarks/results/SIZE.json and write the report.
 
 Usage: python -m benchmarks.run COMMENTS ROUNDS. What it makes is below .bench, and made once a size.
 """

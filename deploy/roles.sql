@@ -4,8 +4,8 @@
 --     psql --dbname=whiteballoon --command='\password signal_profiles_runner'
 --
 -- Apply it again after the first run, so that analysts may read what it published (or name them in the dbt var
--- analyst_roles), and when WhiteBalloon made one of its tables anew, which takes the grants along; it changes nothing that
--- is right already. Other names: --set=runner=… and so on, as below.
+-- analyst_roles), and after WhiteBalloon has re-created one of its tables, which removes its grants. It changes nothing
+-- that is right already. Other names: --set=runner=… and so on, as below.
 
 \set ON_ERROR_STOP on
 

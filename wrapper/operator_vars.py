@@ -61,7 +61,7 @@ def complaint(name: str, value: Any) -> str | None:
 def read_vars(path: Path) -> dict[str, Any]:
     """Return the vars in the file.
 
-    Raises ConfigurationError where it cannot be read, or has a var that operators cannot set or a value it cannot have.
+    Raises ConfigurationError if it cannot be read, or has a var that operators cannot set or a value it cannot have.
     """
     place, example = f"SNAPSHOT_VARS: {path}", "write a line like top_links_limit: 3 for each var"
     try:

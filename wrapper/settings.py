@@ -79,7 +79,7 @@ class Settings:
 def read_storage_dir(environ: Mapping[str, str] = os.environ) -> Path:
     """Return STORAGE_DIR alone, so that a run can be logged even where other settings cannot be used.
 
-    Raises ConfigurationError where .env cannot be read.
+    Raises ConfigurationError if .env cannot be read.
     """
     return Path(_values(environ).get("STORAGE_DIR", "storage"))
 
@@ -87,7 +87,7 @@ def read_storage_dir(environ: Mapping[str, str] = os.environ) -> Path:
 def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """Return the settings of this process; the environment wins over .env, and an empty value is an unset one.
 
-    Raises ConfigurationError where a value cannot be used, naming the setting and never printing a URL.
+    Raises ConfigurationError if a value cannot be used, naming the setting and never printing a URL.
     """
     values = _values(environ)
     url = values.get("DATABASE_URL", "sqlite:///data/app.db")
@@ -146,7 +146,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
 def read_origins(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return where each of NAMES comes from: the environment, .env or its default.
 
-    Raises ConfigurationError where .env cannot be read.
+    Raises ConfigurationError if .env cannot be read.
     """
     values = _values(environ)
     return {name: "environment" if environ.get(name) else ".env" if name in values else "default" for name in NAMES}
@@ -155,7 +155,7 @@ def read_origins(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
 def read_disagreements(environ: Mapping[str, str] = os.environ) -> list[str]:
     """Return a line for each of WhiteBalloon's own settings that .env and the environment set to different values.
 
-    Raises ConfigurationError where .env cannot be read.
+    Raises ConfigurationError if .env cannot be read.
     """
     from_file = _env_file()
     return [

@@ -1,6 +1,6 @@
 {#-
     A view that is never dropped, so that analysts' views on it survive, and replaced only when its query is another one,
-    since that would wait for whoever is reading it.
+    since that would wait for its readers.
 -#}
 {%- materialization published_view, adapter='postgres' -%}
     {%- set target_relation = this.incorporate(type='view') -%}

@@ -61,7 +61,7 @@ def build(settings: Settings, what: Build, dbt_vars: dict[str, Any], on_progress
 
     def on_event(event: Any) -> None:
         nonlocal done, total, published, doing
-        # dbt's reading of its last parse takes an interrupt for an error in that, and parses anew.
+        # If interrupted while it reads its last parse, dbt takes that for a broken file and parses again.
         if not total and interrupts.came() and threading.current_thread() is threading.main_thread():
             raise KeyboardInterrupt
         # A callback that raises would fail its node without a word.
@@ -193,7 +193,7 @@ def _quote_no_rows() -> None:
 
 
 def _target_path(settings: Settings, name: str) -> Path:
-    # One a warehouse and schema: dbt parses everything anew when a value in the profile changes.
+    # One per warehouse and schema, since dbt parses the whole project again if a value in the profile changes.
     place = "\n".join(os.environ.get(key, "") for key in ("PGHOST", "PGPORT", "PGDATABASE", "WAREHOUSE_SCHEMA"))
     digest = hashlib.sha256(place.encode()).hexdigest()[:12]
     return settings.storage_dir.absolute() / "dbt" / digest / name

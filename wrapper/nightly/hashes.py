@@ -33,11 +33,8 @@ class Outcome:
 
 def count_memberships(cursor: Cursor, settings: Settings) -> tuple[int, int]:
     """Return how many members and how many memberships the last build had in its scope."""
-    cursor.execute(
-        sql.SQL("select count(distinct user_id), count(*) from {}").format(
-            sql.Identifier(settings.intermediate_schema, "int_memberships")
-        )
-    )
+    memberships = relations.built_memberships(settings)
+    cursor.execute(sql.SQL("select count(distinct user_id), count(*) from {}").format(memberships))
     row = cursor.fetchone() or (0, 0)
     return row[0], row[1]
 

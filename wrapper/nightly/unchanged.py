@@ -28,7 +28,7 @@ select
     oid, relname, relfilenode, relacl::text, obj_description(oid), {columns},
     case when relkind = 'v' then pg_get_viewdef(oid) end
 from pg_class
-where relnamespace = to_regnamespace(%s) and relkind in ('r', 'v') and starts_with(relname, 'signal_profile_')
+where relnamespace = to_regnamespace(%s) and relkind in ('r', 'v') and starts_with(relname, %s)
 order by relname
 """
 _TABLE = """
@@ -170,7 +170,8 @@ def recall(cursor: Cursor, settings: Settings, unit: Unit, scope: Scope, inputs:
 
 def _published(cursor: Cursor, settings: Settings, unit: Unit, scope: Scope) -> str:
     """Return a digest of all published relations, and of the scope's rows in the unit's tables."""
-    cursor.execute(_RELATIONS.format(columns=_COLUMNS), (sql.Identifier(settings.warehouse_schema).as_string(cursor),))
+    schema = sql.Identifier(settings.warehouse_schema).as_string(cursor)
+    cursor.execute(_RELATIONS.format(columns=_COLUMNS), (schema, relations.PREFIX))
     found: list[object] = [cursor.fetchall()]
     for table in unit.tables(settings):
         cursor.execute(sql.SQL(_ROWS).format(table=table, condition=scope.predicate), scope.parameters())

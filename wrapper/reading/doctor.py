@@ -246,11 +246,11 @@ def _server(warehouse: Warehouse) -> str:
             inner join pg_namespace on pg_namespace.oid = relnamespace
             where
                 relkind in ('r', 'v')
-                and (nspname in (%s, %s) or (nspname = %s and starts_with(relname, 'signal_profile_')))
+                and (nspname in (%s, %s) or (nspname = %s and starts_with(relname, %s)))
                 and not pg_has_role(relowner, 'usage')
             order by 1
             """,
-            (settings.source_schema, settings.intermediate_schema, settings.warehouse_schema),
+            (settings.source_schema, settings.intermediate_schema, settings.warehouse_schema, relations.PREFIX),
         )
         if row := cursor.fetchone():
             raise ConfigurationError(

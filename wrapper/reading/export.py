@@ -42,7 +42,7 @@ class Exported:
 def read_export(warehouse: Warehouse, selection: Selection) -> Iterator[Exported]:
     """Yield the selected snapshots, ordered by user and group, from one moment of the data.
 
-    Raises ConfigurationError where nothing is published yet, or a user or group of the selection is unknown.
+    Raises ConfigurationError if nothing is published yet, or a user or group of the selection is unknown.
     """
     settings = warehouse.settings
     query = sql.SQL(

@@ -37,7 +37,7 @@ class Freshness:
 def read_freshness(warehouse: Warehouse) -> Freshness:
     """Return what the freshness view says now.
 
-    Raises ConfigurationError where nothing is published yet.
+    Raises ConfigurationError if nothing is published yet.
     """
     view = relations.freshness(warehouse.settings)
     with reading(warehouse) as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:

@@ -16,7 +16,7 @@ from wrapper.warehouse.known import refuse_unknown
 def reading(warehouse: Warehouse, scope: Scope = EVERYTHING, user_argument: str = "--user") -> Iterator[Connection]:
     """Open a read-only transaction that sees one moment of what is published.
 
-    Raises ConfigurationError where nothing is published yet, or a user or group of the scope is unknown there;
+    Raises ConfigurationError if nothing is published yet, or a user or group of the scope is unknown there;
     `user_argument` is what the command line calls a user.
     """
     settings = warehouse.settings

@@ -74,7 +74,7 @@ _TABLES = [
 def write_report(warehouse: Warehouse, scope: Scope, path: Path, names: Mapping[int, str]) -> None:
     """Write the page about the scope to `path`, through a link where it is one, with the users' `names` by id.
 
-    Raises ConfigurationError where nothing is published yet, a group of the scope is unknown, or the file cannot be
+    Raises ConfigurationError if nothing is published yet, a group of the scope is unknown, or the file cannot be
     written.
     """
     found = read_report(warehouse, scope)
@@ -92,7 +92,7 @@ def write_report(warehouse: Warehouse, scope: Scope, path: Path, names: Mapping[
 def read_report(warehouse: Warehouse, scope: Scope) -> dict[str, Any]:
     """Return what the page shows, all of one moment.
 
-    Raises ConfigurationError where nothing is published yet, or a group of the scope is unknown.
+    Raises ConfigurationError if nothing is published yet, or a group of the scope is unknown.
     """
     settings = warehouse.settings
     with reading(warehouse, scope) as connection, connection.cursor() as plain:

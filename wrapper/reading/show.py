@@ -53,7 +53,7 @@ class Card:
 def read_cards(warehouse: Warehouse, scope: Scope, names: Mapping[int, str]) -> list[Card]:
     """Return the snapshots of the scope's one user, by group, with the user's name if it is in `names`.
 
-    Raises ConfigurationError where there are none, the user or a group is unknown, or nothing is published yet.
+    Raises ConfigurationError if there are none, the user or a group is unknown, or nothing is published yet.
     """
     (user_id,) = scope.user_ids or ()
     settings = warehouse.settings
@@ -78,7 +78,7 @@ def read_cards(warehouse: Warehouse, scope: Scope, names: Mapping[int, str]) -> 
         """
     ).format(
         columns=sql.SQL(", ").join(sql.Identifier("s", column) for column in SNAPSHOT_COLUMNS),
-        links=sql.Identifier(settings.warehouse_schema, "signal_profile_links"),
+        links=relations.links(settings),
         snapshots=relations.snapshots(settings),
         hashes=relations.hashes(settings),
         freshness=relations.freshness(settings),

@@ -60,12 +60,13 @@ def plan_upgrade(warehouse: Warehouse) -> Upgrade | None:
         cursor.execute(
             """
             select oid, oid::regclass::text from pg_class
-            where relnamespace = to_regnamespace(%s) and relkind in ('r', 'v') and relname like 'signal\\_profile\\_%%'
+            where relnamespace = to_regnamespace(%s) and relkind in ('r', 'v') and starts_with(relname, %s)
                 and oid <> coalesce(to_regclass(%s), 0::oid)
             order by relname
             """,
             (
                 sql.Identifier(warehouse.settings.warehouse_schema).as_string(cursor),
+                relations.PREFIX,
                 relations.hashes(warehouse.settings).as_string(cursor),
             ),
         )

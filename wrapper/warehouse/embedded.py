@@ -126,7 +126,7 @@ class EmbeddedServer:
             link.unlink(missing_ok=True)
 
     def socket_dir(self) -> Path:
-        """Return the directory by which libpq reaches the socket; raises ConfigurationError where there is none."""
+        """Return the directory by which libpq reaches the socket; raises ConfigurationError if there is none."""
         return socket_dir(self.data_dir)
 
     def parameters(self) -> dict[str, str]:

@@ -133,7 +133,7 @@ def test_no_mode_is_widened_and_no_user_made(open_folder: Path) -> None:
 
 @as_root
 def test_where_root_has_no_namespace_another_user_passes_through_but_sees_nothing(open_folder: Path) -> None:
-    """STORAGE_DIR can then be entered, by whoever knows what is in it; what is in it cannot."""
+    """Other users can then enter STORAGE_DIR if they know a name in it, but not what is in it."""
     programs = open_folder / "bin"
     programs.mkdir()
     (programs / "test").symlink_to(shutil.which("test") or "")

@@ -112,7 +112,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(pick=st.integers(0), tags=st.none() | TAGS)
     def analyse(self, pick: int, tags: str | None) -> None:
-        """An analysis is written, or written anew."""
+        """An analysis is written or replaced."""
         for comment_id in self._pick(pick):
             self.whiteballoon.analyses.execute(
                 "insert or replace into comment_llm_analyses (comment_id, tags) values (?, ?)", (comment_id, tags)
