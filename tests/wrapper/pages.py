@@ -9,7 +9,9 @@ from wrapper.dbt_project import PROJECT_DIR
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
-PAGES = [PROJECT_DIR / "README.md", *sorted(PROJECT_DIR.glob("docs/*.md")), *sorted(PROJECT_DIR.glob("*/README.md"))]
+PAGES = [PROJECT_DIR / "README.md", *sorted(PROJECT_DIR.glob("docs/*.md"))]
+# Not those that tools put into folders of their own.
+PAGES += sorted(PROJECT_DIR.glob("[!.]*/README.md"))
 PAGES += sorted(PROJECT_DIR.glob("integrations/*/README.md"))
 PAGES += [PROJECT_DIR / name for name in ("CONTRIBUTING.md", "DECISIONS.md", "SECURITY.md", "CHANGELOG.md")]
 
