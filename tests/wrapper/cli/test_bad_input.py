@@ -60,12 +60,14 @@ def misused(wrapper: Wrapper, *arguments: str) -> str:
         ),
     ],
 )  # fmt: skip
-def test_settings(wrapper: Wrapper, whiteballoon: WhiteBalloon, environ: dict[str, str], line: str) -> None:
+def test_run_with_a_bad_setting_prints_one_line_and_logs_it(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, environ: dict[str, str], line: str
+) -> None:
     assert one_line(wrapper, **environ) == line
     assert [(entry["status"], entry["error"]) for entry in wrapper.log()] == [("failed", line)]
 
 
-def test_settings_of_whiteballoons_own_that_differ_in_env_file_and_environment_are_a_warning(
+def test_whiteballoon_setting_that_differs_between_env_file_and_environment_warns(
     wrapper: Wrapper, whiteballoon: WhiteBalloon
 ) -> None:
     whiteballoon.group(1)
@@ -98,19 +100,19 @@ def test_settings_of_whiteballoons_own_that_differ_in_env_file_and_environment_a
             "Invalid value for '--output-dir': Directory 'data/app.db' is a file."),
     ],
 )  # fmt: skip
-def test_a_usage_error_names_what_is_wrong_and_the_commands_help(
+def test_usage_error_names_what_is_wrong_and_the_commands_help(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, arguments: list[str], line: str
 ) -> None:
     assert misused(wrapper, *arguments) == line
 
 
-def test_the_url_of_a_server_that_is_not_running(wrapper: Wrapper) -> None:
+def test_db_url_without_a_running_server_names_db_start(wrapper: Wrapper) -> None:
     line = one_line(wrapper, "db", "url")
     assert line == "the embedded Postgres is not running: start it with wrapper db start"
 
 
 @pytest.mark.parametrize("slug", ["unknown", "g'; drop table x; --", "{{ 1 }}", "g\n", "\\", "%s", "%(x)s"])
-def test_an_unknown_slug_is_named_before_anything_is_built(
+def test_group_slug_that_is_unknown_is_named_before_anything_is_built(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, slug: str
 ) -> None:
     whiteballoon.group(1)
@@ -119,7 +121,9 @@ def test_an_unknown_slug_is_named_before_anything_is_built(
     assert not list(wrapper.cwd.glob("storage/dbt/*/*/run"))
 
 
-def test_a_foreign_file_and_a_foreign_database(wrapper: Wrapper, whiteballoon: WhiteBalloon, tmp_path: Path) -> None:
+def test_sqlite_file_that_is_not_whiteballoons_is_named_with_the_reason(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, tmp_path: Path
+) -> None:
     (tmp_path / "text.db").write_text("not a database at all, " * 100)
     assert one_line(wrapper, DATABASE_URL="sqlite:///text.db") == "DATABASE_URL: text.db: this is not a SQLite database"
     sqlite3.connect(tmp_path / "other.db").execute("create table t (x)")
@@ -136,7 +140,9 @@ def test_a_foreign_file_and_a_foreign_database(wrapper: Wrapper, whiteballoon: W
     assert line == "COMMENT_INSIGHTS_DB: text.db: this is not a SQLite database"
 
 
-def test_a_warehouse_that_cannot_be_used(wrapper: Wrapper, server: Server, whiteballoon: WhiteBalloon) -> None:
+def test_warehouse_that_cannot_be_used_gives_the_reason_without_the_password(
+    wrapper: Wrapper, server: Server, whiteballoon: WhiteBalloon
+) -> None:
     good = wrapper.environ["WAREHOUSE_URL"]
     unreachable = one_line(wrapper, WAREHOUSE_URL="postgresql://u:secret@127.0.0.1:9/d")
     assert unreachable.startswith("the warehouse cannot be reached, see WAREHOUSE_URL: connection to server")
@@ -149,7 +155,9 @@ def test_a_warehouse_that_cannot_be_used(wrapper: Wrapper, server: Server, white
     )
 
 
-def test_a_wrong_password(wrapper: Wrapper, server: Server, whiteballoon: WhiteBalloon) -> None:
+def test_password_that_is_wrong_is_reported_with_the_user_name(
+    wrapper: Wrapper, server: Server, whiteballoon: WhiteBalloon
+) -> None:
     hba = server.embedded.data_dir / "pg_hba.conf"
     trusting = hba.read_text()
     hba.write_text("local all locked scram-sha-256\n" + trusting)
@@ -168,7 +176,7 @@ def test_a_wrong_password(wrapper: Wrapper, server: Server, whiteballoon: WhiteB
     assert line.endswith('FATAL: password authentication failed for user "locked"')
 
 
-def test_a_schema_one_may_not_write_to(
+def test_schema_without_write_permission_is_named_with_the_user(
     wrapper: Wrapper, server: Server, make_database: Callable[[], str], whiteballoon: WhiteBalloon
 ) -> None:
     url = make_database()
@@ -181,19 +189,21 @@ def test_a_schema_one_may_not_write_to(
     assert line.startswith("user 'guest' may not write to schema 'signal_profiles' of the warehouse: grant it")
 
 
-def test_a_storage_directory_one_may_not_write_to(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
+def test_storage_dir_that_is_a_file_is_refused_by_name(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
     shutil.rmtree(wrapper.cwd / "storage")
     (wrapper.cwd / "storage").write_text("a file in its place")
     assert one_line(wrapper) == "STORAGE_DIR: storage/signal_profile_snapshot.log cannot be written: File exists"
 
 
-def test_an_output_directory_one_may_not_write_to(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
+def test_output_dir_below_a_file_is_refused_by_name(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
     (wrapper.cwd / "out").write_text("a file in its place")
     line = one_line(wrapper, "snapshot", "--all", "--output-dir", "out/deeper")
     assert line == "--output-dir out/deeper cannot be written: Not a directory"
 
 
-def test_an_env_file_is_read_and_the_environment_wins(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
+def test_env_file_yields_to_the_environment_and_its_mistakes_are_named(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon
+) -> None:
     env = wrapper.cwd / ".env"
     env.write_text("DATABASE_URL=sqlite:///from-file.db\n")
     assert one_line(wrapper) == "DATABASE_URL: from-file.db does not exist"

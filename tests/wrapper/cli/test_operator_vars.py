@@ -26,7 +26,7 @@ VALUES: list[Any] = [
 ]  # fmt: skip
 
 
-def test_a_value_is_refused_by_the_wrapper_and_by_dbt_in_the_same_words(
+def test_operator_var_value_is_refused_by_wrapper_and_dbt_in_the_same_words(
     make_database: Callable[[], str], tmp_path: Path
 ) -> None:
     text = (PROJECT_DIR / "macros" / "run_start" / "check_vars.sql").read_text()
@@ -61,7 +61,9 @@ def test_a_value_is_refused_by_the_wrapper_and_by_dbt_in_the_same_words(
         ("a: \x00", "is not valid YAML: write a line like top_links_limit: 3 for each var"),
     ],
 )
-def test_a_file_with_a_mistake_is_refused_by_name(tmp_path: Path, content: str, problem: str) -> None:
+def test_vars_file_with_a_mistake_is_refused_with_its_path_and_the_problem(
+    tmp_path: Path, content: str, problem: str
+) -> None:
     file = tmp_path / "vars.yml"
     file.write_text(content)
     with pytest.raises(ConfigurationError) as caught:
@@ -71,7 +73,7 @@ def test_a_file_with_a_mistake_is_refused_by_name(tmp_path: Path, content: str, 
     assert problem in message
 
 
-def test_the_file_on_the_page_can_be_used(tmp_path: Path) -> None:
+def test_vars_file_on_the_settings_page_is_valid_and_the_page_lists_every_var(tmp_path: Path) -> None:
     page = PROJECT_DIR / "docs" / "settings.md"
     [text] = blocks(page, "yaml")
     (tmp_path / "vars.yml").write_text(text)
@@ -80,7 +82,7 @@ def test_the_file_on_the_page_can_be_used(tmp_path: Path) -> None:
     assert [name for name in CHECKS if f"`{name}`" not in rows] == []
 
 
-def test_a_file_without_vars_sets_none_and_one_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+def test_vars_file_without_vars_sets_none_and_an_unreadable_one_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "vars.yml"
     file.write_text("# none yet\n")
     settings = read_settings({"SNAPSHOT_VARS": str(file)})
@@ -96,7 +98,7 @@ def test_a_file_without_vars_sets_none_and_one_that_cannot_be_read_is_refused(tm
         read_settings({"SNAPSHOT_VARS": str(file)})
 
 
-def test_a_run_uses_the_file_and_builds_when_it_changes(
+def test_run_with_a_vars_file_applies_it_and_builds_when_it_changes(
     wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
 ) -> None:
     before = exported(wrapper)

@@ -9,7 +9,7 @@ from tests.wrapper.conftest import Wrapper
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 
-def test_progress_names_each_stage_and_counts_to_its_total_on_a_terminal_and_is_absent_elsewhere(
+def test_progress_on_a_terminal_names_stages_and_counts_and_is_absent_elsewhere(
     wrapper: Wrapper, whiteballoon: WhiteBalloon
 ) -> None:
     whiteballoon.group(1)
@@ -54,7 +54,7 @@ def test_progress_names_each_stage_and_counts_to_its_total_on_a_terminal_and_is_
     ]
 
 
-def test_a_quiet_run_prints_its_warnings_and_nothing_else(awkward: WhiteBalloon, wrapper: Wrapper) -> None:
+def test_run_with_quiet_prints_only_warnings_and_failures(awkward: WhiteBalloon, wrapper: Wrapper) -> None:
     """Cron mails whatever is printed: a good night must send no mail, and a warning is worth one."""
     good = wrapper.succeed("snapshot", "--all", "--quiet")
     assert (good.stdout, good.stderr) == ("", "")

@@ -45,12 +45,12 @@ def units(tmp_path: Path) -> list[Path]:
     return copies
 
 
-def test_systemd_finds_nothing_to_say_about_the_units(units: list[Path]) -> None:
+def test_systemd_units_are_verified_without_a_message(units: list[Path]) -> None:
     done = subprocess.run([need("systemd-analyze"), "verify", *units], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_systemd_finds_the_services_little_exposed(units: list[Path]) -> None:
+def test_systemd_services_are_little_exposed_and_accept_exit_codes_75_and_130(units: list[Path]) -> None:
     for unit in units:
         if unit.suffix == ".service":
             command = [need("systemd-analyze"), "security", "--offline=true", f"--threshold={MOST_EXPOSED}", str(unit)]
@@ -59,7 +59,7 @@ def test_systemd_finds_the_services_little_exposed(units: list[Path]) -> None:
             assert "SuccessExitStatus=75 130" in unit.read_text()
 
 
-def test_a_groups_service_is_the_nightly_one_but_for_its_group() -> None:
+def test_group_service_differs_from_the_nightly_one_only_by_its_group() -> None:
     nightly, group = (
         (DEPLOY / "systemd" / f"signal-profile-snapshots{at}.service").read_text().splitlines() for at in ("", "@")
     )
@@ -71,7 +71,7 @@ def test_a_groups_service_is_the_nightly_one_but_for_its_group() -> None:
     ]
 
 
-def test_logrotate_puts_the_log_where_status_finds_it(
+def test_run_log_after_logrotate_is_still_read_by_status(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, tmp_path: Path
 ) -> None:
     whiteballoon.group(1)
@@ -96,7 +96,7 @@ def test_logrotate_puts_the_log_where_status_finds_it(
     assert len(json.loads(wrapper.succeed("status", "--json").stdout)["runs"]) == 2
 
 
-def test_the_crontab_is_the_readmes_command() -> None:
+def test_crontab_runs_one_quiet_snapshot_as_whiteballoons_user() -> None:
     lines = (DEPLOY / "cron" / "signal-profile-snapshots").read_text().splitlines()
     jobs = [line for line in lines if line and not line.startswith("#") and "=" not in line.split()[0]]
     assert [job.split()[5] for job in jobs] == ["whiteballoon"]
@@ -106,7 +106,7 @@ def test_the_crontab_is_the_readmes_command() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root installs for other users")
-def test_root_installs_with_a_python_that_other_users_can_run(tmp_path: Path) -> None:
+def test_make_as_root_picks_a_python_that_other_users_can_run(tmp_path: Path) -> None:
     # pytest's own folder is closed to others.
     shutil.copy(Path(sys.executable).resolve(), tmp_path / "python3")
     make = ["make", "--silent", "--eval=picked: ; @$(PYTHON) -c 'import sys; print(sys.executable)'", "picked"]

@@ -101,7 +101,9 @@ def user_of(line: str) -> int:
     return int(json.loads(line)["snapshot"]["user_id"])
 
 
-def test_each_bio_is_stored_with_the_exported_hash_and_group(instance: Instance, exported: list[str]) -> None:
+def test_bio_written_from_an_exported_line_is_stored_with_its_hash_and_group(
+    instance: Instance, exported: list[str]
+) -> None:
     everything = [table for (table,) in instance.execute("select name from sqlite_master where type = 'table'")]
     others = [f"select * from {table}" for table in everything if table != "user_profile_highlights"]
     before = [instance.execute(statement) for statement in others]
@@ -133,7 +135,9 @@ def test_each_bio_is_stored_with_the_exported_hash_and_group(instance: Instance,
     assert (instance.folder / LOG).stat().st_mode & 0o777 == 0o600
 
 
-def test_a_member_that_the_database_refuses_does_not_stop_the_rest(instance: Instance, exported: list[str]) -> None:
+def test_member_refused_by_the_database_does_not_stop_the_other_members(
+    instance: Instance, exported: list[str]
+) -> None:
     refused = user_of(exported[2])
     instance.execute(
         "create trigger refuse before insert on user_profile_highlights "
@@ -148,7 +152,7 @@ def test_a_member_that_the_database_refuses_does_not_stop_the_rest(instance: Ins
     assert (instance.log()[0]["status"], instance.log()[0]["failed"]) == ("failed", 1)
 
 
-def test_a_dry_run_changes_no_byte_of_the_database(instance: Instance, exported: list[str]) -> None:
+def test_dry_run_calls_no_model_and_changes_no_byte_of_the_database(instance: Instance, exported: list[str]) -> None:
     def digests() -> dict[str, str]:
         return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in instance.folder.glob("data/*")}
 
@@ -163,7 +167,7 @@ def test_a_dry_run_changes_no_byte_of_the_database(instance: Instance, exported:
     assert json.loads((instance.folder / "else" / "where.log").read_text())["dry_run"] is True
 
 
-def test_a_model_that_fails_leaves_the_bio_as_it_was(instance: Instance, exported: list[str]) -> None:
+def test_model_that_fails_for_a_member_leaves_that_members_old_bio(instance: Instance, exported: list[str]) -> None:
     assert [user_of(line) for line in exported[:5]] == [1, 2, 3, 4, 5]
     for user in (1, 3, 4):
         instance.override(user, manual=False)
@@ -190,7 +194,7 @@ def test_a_model_that_fails_leaves_the_bio_as_it_was(instance: Instance, exporte
     assert instance.log()[0]["guardrail_fallbacks"] == 1
 
 
-def test_a_line_that_is_not_an_exported_one_is_named_and_skipped(instance: Instance, exported: list[str]) -> None:
+def test_input_line_that_cannot_be_used_is_named_and_skipped(instance: Instance, exported: list[str]) -> None:
     good = json.loads(exported[0])
     edited = {**good, "snapshot": {**good["snapshot"], "message_count": good["snapshot"]["message_count"] + 1}}
     lines = [
@@ -217,7 +221,7 @@ def test_a_line_that_is_not_an_exported_one_is_named_and_skipped(instance: Insta
     assert list(instance.stored()) == [user_of(exported[1])]
 
 
-def test_at_most_so_many_members_are_written(instance: Instance, exported: list[str]) -> None:
+def test_max_members_option_limits_how_many_bios_are_written(instance: Instance, exported: list[str]) -> None:
     done = instance.rewrite(exported, "--fallback", "--max-members", "3")
     assert (done.code, done.stderr) == (0, "")
     assert list(instance.stored()) == [user_of(line) for line in exported[:3]]
@@ -226,7 +230,7 @@ def test_at_most_so_many_members_are_written(instance: Instance, exported: list[
     )
 
 
-def test_a_reader_that_closes_its_pipe_stops_no_bio(instance: Instance, exported: list[str]) -> None:
+def test_output_pipe_closed_by_its_reader_stops_no_bio(instance: Instance, exported: list[str]) -> None:
     process = instance.start("--fallback")
     assert process.stdin is not None
     assert process.stdout is not None
@@ -238,7 +242,7 @@ def test_a_reader_that_closes_its_pipe_stops_no_bio(instance: Instance, exported
 
 
 @pytest.mark.parametrize(("stop", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 130)])
-def test_a_run_stopped_in_the_middle_keeps_what_it_said(
+def test_rewrite_stopped_in_the_middle_has_stored_every_bio_that_it_reported(
     instance: Instance, exported: list[str], stop: signal.Signals, code: int
 ) -> None:
     process = instance.start("--model", "slow")
@@ -265,7 +269,7 @@ def test_a_run_stopped_in_the_middle_keeps_what_it_said(
     }
 
 
-def test_what_whiteballoon_lacks_is_named(instance: Instance, exported: list[str]) -> None:
+def test_part_of_whiteballoon_that_is_missing_or_changed_is_named(instance: Instance, exported: list[str]) -> None:
     """Each of these is taken away or changed, on top of those before it."""
     highlights = instance.folder / "app" / "services" / "user_profile_highlight_service.py"
 
@@ -296,7 +300,7 @@ def test_what_whiteballoon_lacks_is_named(instance: Instance, exported: list[str
     assert not (instance.folder / "storage").exists()
 
 
-def test_a_log_that_cannot_be_written_stops_it_first(instance: Instance, exported: list[str]) -> None:
+def test_log_that_cannot_be_written_stops_the_script_before_any_bio(instance: Instance, exported: list[str]) -> None:
     done = instance.rewrite(exported, "--fallback", "--log", "data")
     assert (done.code, done.stderr) == (2, "rewrite_bios: cannot write the log data: Is a directory\n")
     assert instance.stored() == {}
@@ -309,12 +313,12 @@ def test_a_log_that_cannot_be_written_stops_it_first(instance: Instance, exporte
         (["--fallback", "--max-members", "0"], "--max-members must be at least 1, not 0"),
     ],
 )
-def test_a_wrong_option_is_named(instance: Instance, arguments: list[str], message: str) -> None:
+def test_option_that_is_missing_or_wrong_is_named(instance: Instance, arguments: list[str], message: str) -> None:
     done = instance.rewrite([], *arguments)
     assert (done.code, done.stderr.splitlines()[-1]) == (2, f"rewrite_bios.py: error: {message}")
 
 
-def test_the_script_needs_only_what_whiteballoon_has() -> None:
+def test_script_parses_as_python_3_10_and_imports_only_the_standard_library() -> None:
     """Python 3.10, which WhiteBalloon allows, and its standard library beside what NEEDED names."""
     tree = ast.parse(SCRIPT.read_text(), feature_version=(3, 10))
     imported = {
@@ -325,7 +329,9 @@ def test_the_script_needs_only_what_whiteballoon_has() -> None:
     assert "c9cf720" in README.read_text()
 
 
-def test_the_commands_on_the_pages_write_one_group_and_then_all(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
+def test_documented_commands_write_the_bios_of_one_group_and_then_of_all(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon
+) -> None:
     whiteballoon.group(1, 2, slug="tool-library")
     whiteballoon.group(3, slug="rides", name="R", request_id=2)
     for user, request in ((1, 1), (2, 1), (3, 2)):

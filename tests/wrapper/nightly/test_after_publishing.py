@@ -28,7 +28,7 @@ def changed(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> Wrapper:
 
 
 @pytest.mark.parametrize("where", ["dbt", "hashes"])
-def test_an_interrupt_after_the_publishing_says_that_the_snapshots_are_published(
+def test_interrupt_after_publishing_says_that_the_snapshots_are_published(
     changed: Wrapper, warehouse: Connection, blocker: Connection, where: str
 ) -> None:
     if where == "dbt":
@@ -55,7 +55,7 @@ def test_an_interrupt_after_the_publishing_says_that_the_snapshots_are_published
         ("drop view if exists signal_profiles.signal_profile_highlight_freshness", "the warehouse failed: relation "),
     ],
 )
-def test_a_failure_after_the_publishing_says_that_the_snapshots_are_published(
+def test_failure_after_publishing_says_that_the_snapshots_are_published(
     changed: Wrapper, warehouse: Connection, strike: str, reason: str
 ) -> None:
     query(warehouse, TRIGGER.format(strike, HASHES))

@@ -49,7 +49,7 @@ def connection() -> sqlite3.Connection:
 @example(text="2024-12-31T23:59:59.999999")
 @example(text="2023-02-29 00:00:00.000000")
 @example(text="2024-03-18 12:00:00.000000\0")
-def test_a_timestamp_is_loaded_if_it_has_the_form_and_exists(connection: sqlite3.Connection, text: str) -> None:
+def test_timestamp_is_loaded_only_if_it_has_the_form_and_exists(connection: sqlite3.Connection, text: str) -> None:
     connection.text_factory = str
     connection.execute("delete from moments")
     connection.execute("insert into moments values (7, cast(? as text))", (text,))

@@ -24,7 +24,7 @@ def write_bio(whiteballoon: WhiteBalloon, line: dict[str, Any]) -> None:
     )
 
 
-def test_a_bio_that_was_just_written_is_fresh_at_once(
+def test_bio_that_was_just_written_is_up_to_date_without_a_run(
     wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
 ) -> None:
     before = query(warehouse, SNAPSHOTS)
@@ -49,7 +49,7 @@ def test_a_bio_that_was_just_written_is_fresh_at_once(
     assert wrapper.export("--stale") == []
 
 
-def test_bios_are_shown_as_the_last_run_found_them_if_they_cannot_be_read_now(
+def test_bios_that_cannot_be_read_are_shown_from_the_last_run_with_a_warning(
     wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
 ) -> None:
     query(warehouse, f"select pg_advisory_lock({LOCK})")
@@ -70,7 +70,7 @@ def test_bios_are_shown_as_the_last_run_found_them_if_they_cannot_be_read_now(
         assert warned == f"warning: bios are shown as the last run found them: {missing}"
 
 
-def test_highlights_are_a_unit_that_dbt_publishes_alone(
+def test_highlights_selector_publishes_highlights_and_no_snapshots(
     wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
 ) -> None:
     write_bio(awkward, wrapper.export()[0])

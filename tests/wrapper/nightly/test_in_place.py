@@ -22,7 +22,7 @@ def in_place(wrapper: Wrapper, whiteballoon: WhiteBalloon, make_database: Callab
     return wrapper
 
 
-def test_a_table_that_a_migration_of_whiteballoon_locks_is_named(in_place: Wrapper) -> None:
+def test_table_locked_by_a_whiteballoon_migration_is_named_by_run_and_doctor(in_place: Wrapper) -> None:
     url = in_place.environ["DATABASE_URL"]
     migration = psycopg2.connect(url)
     with migration.cursor() as cursor:
@@ -39,7 +39,7 @@ def test_a_table_that_a_migration_of_whiteballoon_locks_is_named(in_place: Wrapp
     migration.close()
 
 
-def test_a_warehouse_that_is_another_database_than_whiteballoons_is_a_warning(
+def test_warehouse_in_another_database_than_whiteballoon_gives_a_warning(
     in_place: Wrapper, whiteballoon: WhiteBalloon, make_database: Callable[[], str]
 ) -> None:
     url = in_place.environ["DATABASE_URL"]
@@ -61,7 +61,7 @@ def test_a_warehouse_that_is_another_database_than_whiteballoons_is_a_warning(
         assert found["tables in place"].startswith("ok " if warning is None else f"WARN tables in place: {warning}")
 
 
-def test_a_table_that_does_not_exist_is_named(in_place: Wrapper) -> None:
+def test_load_in_place_without_a_required_table_names_it(in_place: Wrapper) -> None:
     line = one_line(in_place, "load", WB_SCHEMA="public")
     assert line == (
         "WB_SCHEMA: the warehouse has no table public.user_attributes: is WhiteBalloon in this database and schema?"

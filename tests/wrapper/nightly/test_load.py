@@ -22,7 +22,9 @@ def bodies(warehouse: Connection) -> list[str]:
     return [row[0] for row in query(warehouse, "select body from signal_profiles_source.request_comments order by id")]
 
 
-def test_bodies_arrive_as_they_were(wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection) -> None:
+def test_bodies_with_a_marker_are_loaded_unchanged(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
+) -> None:
     marked = [
         f"{MARKER}{text}"
         for text in ("", "a\tb\nc\rd\\e", "\\N", "\\.", 'it\'s "quoted", {{ 1 }} %s', "é漢字😀", "\ufffd", "\x01\x7f")
@@ -35,7 +37,7 @@ def test_bodies_arrive_as_they_were(wrapper: Wrapper, whiteballoon: WhiteBalloon
     assert "warning" not in result.stderr
 
 
-def test_a_body_without_a_marker_stays_in_whiteballoon(
+def test_body_without_a_marker_stays_in_whiteballoon(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
 ) -> None:
     marked = ["https://example.org", "(Reactions: B 😂)", "[attachments: a.png]", "x (Reactions: y"]
@@ -45,7 +47,7 @@ def test_a_body_without_a_marker_stays_in_whiteballoon(
     assert bodies(warehouse) == [*marked, "", "", "", "", ""]
 
 
-def test_what_postgres_cannot_hold_is_replaced_and_counted(
+def test_text_that_postgres_cannot_hold_is_replaced_and_counted(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
 ) -> None:
     whiteballoon.execute("insert into help_requests (id, title) values (1, cast(x'47ff' as text))")
@@ -101,7 +103,7 @@ TAGS: list[tuple[str, list[str | None] | None]] = [
 ]
 
 
-def test_a_tag_column_is_an_array_if_its_text_is_one(
+def test_tag_column_whose_text_is_a_json_array_is_loaded_as_an_array(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
 ) -> None:
     for text, _ in TAGS:
@@ -135,7 +137,7 @@ def test_a_tag_column_is_an_array_if_its_text_is_one(
         ("user_profile_highlights", "is_stale", 2, "is neither 0 nor 1"),
     ],
 )
-def test_a_value_that_cannot_be_what_its_column_says_is_named_and_changes_nothing(
+def test_value_that_does_not_fit_its_column_is_named_and_changes_nothing(
     wrapper: Wrapper,
     whiteballoon: WhiteBalloon,
     warehouse: Connection,
@@ -157,7 +159,7 @@ def test_a_value_that_cannot_be_what_its_column_says_is_named_and_changes_nothin
     assert bodies(warehouse) == [f"{MARKER}before"]
 
 
-def test_a_missing_value_and_a_key_used_twice_are_named(wrapper: Wrapper, tmp_path: Path) -> None:
+def test_load_with_a_missing_value_or_a_duplicate_key_names_the_table(wrapper: Wrapper, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     app = sqlite3.connect(tmp_path / "data" / "app.db", isolation_level=None)
     app.execute("create table user_attributes (id, user_id, key, value)")
@@ -171,7 +173,7 @@ def test_a_missing_value_and_a_key_used_twice_are_named(wrapper: Wrapper, tmp_pa
     assert one_line(wrapper, "load") == "DATABASE_URL: data/app.db: table user_attributes has two rows with one id"
 
 
-def test_absent_optional_tables_are_empty_with_one_warning_each(
+def test_optional_tables_that_are_absent_are_empty_with_one_warning_each(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
 ) -> None:
     whiteballoon.execute("drop table user_profile_highlights")
@@ -186,7 +188,7 @@ def test_absent_optional_tables_are_empty_with_one_warning_each(
         assert query(warehouse, f"select count(*) from signal_profiles_source.{table}") == [(0,)]
 
 
-def test_a_load_sees_one_moment_while_whiteballoon_writes(
+def test_load_while_whiteballoon_writes_sees_one_moment(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
 ) -> None:
     """WhiteBalloon adds a request and its comment in one transaction: never the one without the other."""
@@ -226,7 +228,7 @@ for number in range(10, 100_000):
     assert len(set(seen)) == 3
 
 
-def test_the_content_of_the_wal_is_never_missed(
+def test_load_with_rows_only_in_the_wal_reads_them(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
 ) -> None:
     whiteballoon.comment(1, "x", tags=["only in the WAL", None, None])
@@ -237,7 +239,7 @@ def test_the_content_of_the_wal_is_never_missed(
     ]
 
 
-def test_a_wal_file_in_a_directory_one_may_not_write_to(
+def test_wal_database_in_a_read_only_directory_is_refused_with_the_remedy(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, tmp_path: Path
 ) -> None:
     """Root may write everywhere, but not inside a user namespace where it is somebody else."""
@@ -267,7 +269,7 @@ def test_a_wal_file_in_a_directory_one_may_not_write_to(
     )
 
 
-def test_a_file_that_stays_locked(
+def test_sqlite_file_that_stays_locked_is_refused(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from wrapper.errors import ConfigurationError

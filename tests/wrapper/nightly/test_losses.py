@@ -23,7 +23,7 @@ EVERYTHING = (
 )
 
 
-def test_a_collapse_is_not_published(wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection) -> None:
+def test_collapse_is_not_published(wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection) -> None:
     awkward_whiteballoon(whiteballoon)
     wrapper.snapshot("--all")
     published = "select xmin, t::text from signal_profiles.signal_profile_snapshots as t order by 2"
@@ -65,7 +65,7 @@ def test_a_collapse_is_not_published(wrapper: Wrapper, whiteballoon: WhiteBalloo
     assert query(warehouse, published) == []
 
 
-def test_plain_dbt_says_what_a_collapse_would_lose(
+def test_dbt_build_after_a_collapse_names_the_losses_and_publishes_nothing(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
 ) -> None:
     awkward_whiteballoon(whiteballoon)

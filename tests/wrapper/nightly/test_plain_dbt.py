@@ -12,7 +12,9 @@ from tests.wrapper.warehouse.test_versions import copy_to_postgres
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 
-def test_without_sources_the_build_says_how_to_get_them(make_database: Callable[[], str], tmp_path: Path) -> None:
+def test_dbt_build_without_sources_names_the_command_that_makes_them(
+    make_database: Callable[[], str], tmp_path: Path
+) -> None:
     url = make_database()
     build = start_plain_dbt(url, tmp_path / "target", "build", "--exclude-resource-type", "unit_test")
     output = build.communicate(timeout=180)[0]
@@ -27,13 +29,13 @@ def test_without_sources_the_build_says_how_to_get_them(make_database: Callable[
     connection.close()
 
 
-def test_spreading_tables_over_workers_is_refused_without_a_citus_cluster(wrapper: Wrapper) -> None:
+def test_distributed_var_without_the_citus_extension_is_refused(wrapper: Wrapper) -> None:
     refused = wrapper("dbt", "run-operation", "refuse_without_workers", "--vars", "{distributed: true}")
     assert refused.code == 1, refused.stdout
     assert "The var 'distributed' is true, but this database has no extension citus: set it to false" in refused.stdout
 
 
-def test_plain_dbt_in_a_database_with_other_session_settings_publishes_the_same(
+def test_plain_dbt_is_refused_during_a_run_and_unaffected_by_session_settings(
     make_database: Callable[[], str], whiteballoon: WhiteBalloon, tmp_path: Path
 ) -> None:
     whiteballoon.group(1)

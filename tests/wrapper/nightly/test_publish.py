@@ -20,7 +20,7 @@ CANDIDATES = "signal_profiles_intermediate.int_snapshot_candidates"
 DAMAGED = "update signal_profiles_intermediate.int_snapshot_candidates__dbt_tmp set message_count = message_count + 1"
 
 
-def test_no_selection_publishes_a_part_as_the_whole(
+def test_selection_of_a_part_builds_and_publishes_nothing(
     wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
 ) -> None:
     before = query(warehouse, f"select * from {SNAPSHOTS} order by user_id, group_slug")
@@ -41,7 +41,7 @@ def test_no_selection_publishes_a_part_as_the_whole(
 
 
 @pytest.mark.parametrize("name", ["int_link_stats", "attachment_kinds"])
-def test_a_table_that_another_invocation_replaced_is_not_published(
+def test_table_replaced_by_another_invocation_is_not_published(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection, name: str
 ) -> None:
     """As if another dbt had built a table or the seed after this run did."""
@@ -54,7 +54,7 @@ def test_a_table_that_another_invocation_replaced_is_not_published(
     assert query(warehouse, f"select to_regclass('{SNAPSHOTS}')") == [(None,)]
 
 
-def test_hashes_outlive_a_table_dropped_by_hand_until_a_run_covers_them(
+def test_hashes_outlive_a_dropped_snapshots_table_and_show_works_without_them(
     wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
 ) -> None:
     hashes = "select * from signal_profiles.signal_profile_snapshot_hashes order by 1, 2"
@@ -72,7 +72,7 @@ def test_hashes_outlive_a_table_dropped_by_hand_until_a_run_covers_them(
     assert [(card["snapshot_hash"], card["changed_at"]) for card in shown] == [(None, None)] * 2
 
 
-def test_months_of_the_scope_are_replaced_where_they_differ(
+def test_months_in_the_scope_of_a_run_are_replaced_only_where_they_differ(
     wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
 ) -> None:
     months = "signal_profiles.signal_profile_months"
@@ -151,7 +151,9 @@ def candidates(server: Server, parsed: Path, tmp_path_factory: pytest.TempPathFa
         ("candidates_have_sound_json", "update {} set request_ids = '[]' where user_id = 3"),
     ],
 )  # fmt: skip
-def test_every_data_test_sees_what_it_is_for(candidates: tuple[str, Path], test: str, damage: str) -> None:
+def test_every_data_test_on_damaged_candidates_finds_the_damage(
+    candidates: tuple[str, Path], test: str, damage: str
+) -> None:
     url, compiled = candidates
     sql = (compiled / f"{test}.sql").read_text()
     connection = psycopg2.connect(url)
@@ -194,7 +196,9 @@ def test_every_data_test_sees_what_it_is_for(candidates: tuple[str, Path], test:
         ("delete from {published} where user_id > 2; delete from {candidates}", []),
     ],
 )
-def test_a_collapse_is_told_from_a_change(candidates: tuple[str, Path], damage: str, losses: list[str]) -> None:
+def test_loss_check_reports_a_collapse_and_accepts_an_ordinary_change(
+    candidates: tuple[str, Path], damage: str, losses: list[str]
+) -> None:
     url, compiled = candidates
     connection = psycopg2.connect(url)
     with connection.cursor() as cursor:
@@ -204,7 +208,7 @@ def test_a_collapse_is_told_from_a_change(candidates: tuple[str, Path], damage: 
     connection.close()
 
 
-def test_a_role_that_owns_the_schemas_needs_no_right_on_the_database(
+def test_role_that_owns_the_schemas_runs_without_rights_on_the_database(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, make_database: Callable[[], str]
 ) -> None:
     """And an analyst who may only read can export."""
@@ -227,7 +231,7 @@ def test_a_role_that_owns_the_schemas_needs_no_right_on_the_database(
     connection.close()
 
 
-def test_grants_come_from_two_vars_and_are_left_alone_without(
+def test_grants_follow_the_two_role_vars_and_stay_as_they_are_without_them(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
 ) -> None:
     awkward_whiteballoon(whiteballoon)

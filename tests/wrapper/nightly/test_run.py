@@ -46,7 +46,7 @@ def two_groups(whiteballoon: WhiteBalloon) -> WhiteBalloon:
     return whiteballoon
 
 
-def test_a_scoped_run_replaces_exactly_the_rows_in_its_scope(
+def test_scoped_run_replaces_exactly_the_rows_in_its_scope(
     wrapper: Wrapper, two_groups: WhiteBalloon, warehouse: Connection
 ) -> None:
     entry = wrapper.snapshot("--all")
@@ -80,7 +80,7 @@ def test_a_scoped_run_replaces_exactly_the_rows_in_its_scope(
     assert hashes(warehouse) == {}
 
 
-def test_a_dry_run_reports_what_would_change_and_leaves_the_published_schema_as_it_was(
+def test_dry_run_reports_changes_and_leaves_the_published_schema_as_it_was(
     wrapper: Wrapper, two_groups: WhiteBalloon, warehouse: Connection, tmp_path: Path
 ) -> None:
     catalogue = """
@@ -123,7 +123,7 @@ def test_a_dry_run_reports_what_would_change_and_leaves_the_published_schema_as_
         (["--vars", "{"], "--vars is no YAML"),
     ],
 )
-def test_invocations_that_would_publish_wrong_rows_are_refused(
+def test_dbt_build_with_arguments_that_would_publish_wrong_rows_is_refused(
     wrapper: Wrapper, two_groups: WhiteBalloon, warehouse: Connection, arguments: list[str], reason: str
 ) -> None:
     wrapper.succeed("load")
@@ -134,7 +134,9 @@ def test_invocations_that_would_publish_wrong_rows_are_refused(
     assert query(warehouse, "select to_regclass('signal_profiles.signal_profile_snapshots')") == [(None,)]
 
 
-def test_every_run_appends_its_line_and_json_prints_it(wrapper: Wrapper, two_groups: WhiteBalloon) -> None:
+def test_run_log_has_one_line_per_run_and_json_prints_the_same_entry(
+    wrapper: Wrapper, two_groups: WhiteBalloon
+) -> None:
     log = wrapper.cwd / "storage" / "signal_profile_snapshot.log"
     disabled = wrapper.succeed("snapshot", "--all", "--json", PROFILE_SIGNAL_GLAZE="")
     assert json.loads(disabled.stdout)["status"] == "disabled"
@@ -160,7 +162,7 @@ def test_every_run_appends_its_line_and_json_prints_it(wrapper: Wrapper, two_gro
     assert "published 2 snapshots of 1 members (2 memberships, 0 without comments)" in done.stderr
 
 
-def test_a_scope_that_holds_nothing_is_nothing_to_do(wrapper: Wrapper, two_groups: WhiteBalloon) -> None:
+def test_run_with_an_empty_scope_succeeds_with_nothing_to_do(wrapper: Wrapper, two_groups: WhiteBalloon) -> None:
     entry = wrapper.snapshot("--user", "4", "--group-slug", "b")
     assert (entry["status"], entry["attempted"], counts(entry)) == ("success", 0, (0, 0, 0, 0))
     two_groups.execute("delete from user_attributes")
@@ -169,7 +171,7 @@ def test_a_scope_that_holds_nothing_is_nothing_to_do(wrapper: Wrapper, two_group
     assert wrapper.log()[-1]["status"] == "success"
 
 
-def test_output_files_follow_the_published_snapshots(
+def test_output_files_after_each_run_are_those_of_the_published_snapshots(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, tmp_path: Path
 ) -> None:
     slug = "a/é ~%b"
@@ -198,7 +200,9 @@ def test_output_files_follow_the_published_snapshots(
     assert (out / name).stat() == untouched
 
 
-def test_nobody_listening_changes_nothing_about_a_run(wrapper: Wrapper, two_groups: WhiteBalloon) -> None:
+def test_run_without_a_reader_of_its_output_has_its_usual_exit_code_and_status(
+    wrapper: Wrapper, two_groups: WhiteBalloon
+) -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
     # Without it there is a warning to say.
@@ -219,7 +223,9 @@ def test_nobody_listening_changes_nothing_about_a_run(wrapper: Wrapper, two_grou
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
-def test_a_full_disk_is_one_line(wrapper: Wrapper, two_groups: WhiteBalloon) -> None:
+def test_run_with_a_full_disk_under_log_or_output_says_so_in_one_line(
+    wrapper: Wrapper, two_groups: WhiteBalloon
+) -> None:
     storage = wrapper.cwd / "storage"
     (storage / "signal_profile_snapshot.log").symlink_to("/dev/full")
     result = wrapper("snapshot", "--user", "99")
@@ -259,7 +265,7 @@ def test_metrics_are_sent_by_real_runs_and_not_by_dry_or_refused_ones(
     assert duration == f"signal_glaze.snapshot_duration:{entry['duration_seconds'] * 1000:.6f}|ms"
 
 
-def test_inherited_libpq_variables_do_not_leak_into_a_run(wrapper: Wrapper, two_groups: WhiteBalloon) -> None:
+def test_run_with_inherited_libpq_and_dbt_variables_ignores_them(wrapper: Wrapper, two_groups: WhiteBalloon) -> None:
     entry = wrapper.snapshot(
         "--all",
         PGHOST="/nonexistent",

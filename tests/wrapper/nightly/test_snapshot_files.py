@@ -25,7 +25,7 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_a_name_too_long_for_a_file_has_a_digest_for_its_slug() -> None:
+def test_file_name_that_would_be_too_long_has_a_digest_for_its_slug() -> None:
     assert file_name(1, "a/é ~%b") == "1-a%2F%C3%A9%20%7E%25b.json"
     assert file_name(-12, LONG) == f"-12-~{DIGEST}.json"
     # 255 bytes are not too long.
@@ -42,9 +42,7 @@ def test_a_name_too_long_for_a_file_has_a_digest_for_its_slug() -> None:
         (Scope(group_slugs=("g",)), {f"1-~{DIGEST}.json", "1-g.json", f"2-~{DIGEST}.json"}),
     ],
 )
-def test_files_of_snapshots_that_are_gone_are_deleted_in_the_scope_alone(
-    tmp_path: Path, scope: Scope, left: set[str]
-) -> None:
+def test_files_of_removed_snapshots_are_deleted_only_in_the_scope(tmp_path: Path, scope: Scope, left: set[str]) -> None:
     everything = [snapshot(user_id, slug) for user_id in (1, 2) for slug in (LONG, "g")]
     write_files(tmp_path, everything, Scope())
     assert names(tmp_path) == {f"{user}-{slug}.json" for user in (1, 2) for slug in (f"~{DIGEST}", "g")}
@@ -57,7 +55,7 @@ def test_files_of_snapshots_that_are_gone_are_deleted_in_the_scope_alone(
     assert names(tmp_path) == left | others
 
 
-def test_files_that_cannot_be_written_or_deleted_keep_no_other_from_being_up_to_date(tmp_path: Path) -> None:
+def test_files_that_cannot_be_written_or_deleted_do_not_stop_the_others(tmp_path: Path) -> None:
     for user_id in (1, 2):
         (tmp_path / f"{user_id}-g.json").mkdir()
     (tmp_path / "3-g.json").touch()

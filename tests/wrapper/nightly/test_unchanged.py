@@ -55,7 +55,7 @@ def settings(wrapper: Wrapper) -> Settings:
     return read_settings(wrapper.environ)
 
 
-def test_a_night_on_which_nothing_has_changed_builds_nothing(
+def test_run_when_nothing_has_changed_builds_nothing(
     wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
 ) -> None:
     before = query(warehouse, CONTENTS)
@@ -74,7 +74,7 @@ def test_a_night_on_which_nothing_has_changed_builds_nothing(
     assert wrapper.snapshot("--all")["built"] is False
 
 
-def test_a_scope_of_its_own_is_built_once(wrapper: Wrapper, awkward: WhiteBalloon) -> None:
+def test_scoped_run_is_built_once_until_another_run_replaces_its_rows(wrapper: Wrapper, awkward: WhiteBalloon) -> None:
     assert wrapper.snapshot("--group-slug", "tools")["built"] is True
     assert wrapper.snapshot("--group-slug", "tools")["built"] is False
     # The rows were replaced in between.
@@ -83,7 +83,7 @@ def test_a_scope_of_its_own_is_built_once(wrapper: Wrapper, awkward: WhiteBalloo
 
 
 @pytest.mark.parametrize("edit", EDITS)
-def test_what_is_published_is_built_again_after_an_edit_by_hand(
+def test_published_unit_after_an_edit_by_hand_is_not_taken_as_unchanged(
     awkward: WhiteBalloon, warehouse: Connection, settings: Settings, edit: str
 ) -> None:
     [(inputs,)] = query(
@@ -99,7 +99,7 @@ def test_what_is_published_is_built_again_after_an_edit_by_hand(
     warehouse.rollback()
 
 
-def test_other_rules_are_built_and_so_are_the_old_ones_after_them(
+def test_run_after_the_rules_change_or_change_back_builds(
     wrapper: Wrapper, awkward: WhiteBalloon, tmp_path: Path
 ) -> None:
     expected = exported(wrapper)
@@ -128,7 +128,7 @@ def test_other_rules_are_built_and_so_are_the_old_ones_after_them(
         "wrapper/nightly/load.py",
     ],
 )
-def test_the_digest_of_the_project_moves_with_each_of_its_files(tmp_path: Path, name: str) -> None:
+def test_project_digest_changes_when_a_project_file_changes_or_is_deleted(tmp_path: Path, name: str) -> None:
     copy_clone(tmp_path)
     folders = [tmp_path / "wrapper", tmp_path]
     before = unchanged.project_digest(folders)
@@ -174,7 +174,7 @@ def in_place(
         "alter table wb.request_comments rename column body to title; alter table wb.request_comments add body varchar",
     ],
 )
-def test_a_row_of_whiteballoons_that_was_written_in_place_is_seen(
+def test_inputs_digest_changes_after_every_kind_of_write_to_whiteballoons_tables(
     in_place: tuple[Connection, unchanged.Inputs], change: str
 ) -> None:
     connection, inputs = in_place
@@ -190,7 +190,7 @@ def test_a_row_of_whiteballoons_that_was_written_in_place_is_seen(
         assert inputs.digest(cursor, Unit.SNAPSHOTS) not in (None, grown)
 
 
-def test_a_view_in_a_tables_place_is_never_taken_for_unchanged(in_place: tuple[Connection, unchanged.Inputs]) -> None:
+def test_inputs_digest_with_a_view_in_place_of_a_table_is_none(in_place: tuple[Connection, unchanged.Inputs]) -> None:
     connection, inputs = in_place
     with connection.cursor() as cursor:
         cursor.execute("alter table wb.request_comments rename to stored")

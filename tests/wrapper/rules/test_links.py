@@ -84,11 +84,13 @@ def differences(texts: list[str], found: list[list[str]]) -> list[tuple[str, lis
     ]
 
 
-def test_links_of_hand_picked_texts(found_links: Callable[[list[str]], list[list[str]]]) -> None:
+def test_links_in_hand_picked_texts_are_those_of_linkify_it(
+    found_links: Callable[[list[str]], list[list[str]]],
+) -> None:
     assert differences(HAND_PICKED, found_links(HAND_PICKED)) == []
 
 
-def test_links_of_generated_texts(found_links: Callable[[list[str]], list[list[str]]]) -> None:
+def test_links_in_generated_texts_are_those_of_linkify_it(found_links: Callable[[list[str]], list[list[str]]]) -> None:
     rng = random.Random(20260118)
     starts = ["", " ", "(", "_", ">", '"', ".", "x"]
     texts = [
@@ -102,7 +104,7 @@ def test_links_of_generated_texts(found_links: Callable[[list[str]], list[list[s
     assert differences(texts, found) == []
 
 
-def test_a_stretch_is_as_long_as_the_specification_says(
+def test_links_in_a_stretch_longer_than_8192_characters_are_not_found(
     found_links: Callable[[list[str]], list[list[str]]],
 ) -> None:
     def stretch(length: int) -> str:

@@ -123,7 +123,9 @@ def exported(wrapper: Wrapper) -> list[dict[str, Any]]:
     return [line["snapshot"] for line in wrapper.export()]
 
 
-def test_rows_are_what_the_rules_say(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
+def test_rows_of_the_awkward_whiteballoon_are_those_worked_out_by_hand(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon
+) -> None:
     expected = awkward_whiteballoon(whiteballoon)
     entry = wrapper.snapshot("--all")
     assert exported(wrapper) == expected
@@ -131,7 +133,7 @@ def test_rows_are_what_the_rules_say(wrapper: Wrapper, whiteballoon: WhiteBalloo
 
 
 @pytest.mark.parametrize("table", ["signal_profile_snapshots", "signal_profile_snapshot_hashes"])
-def test_running_twice_changes_nothing(
+def test_second_run_on_the_same_data_changes_nothing(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection, table: str
 ) -> None:
     awkward_whiteballoon(whiteballoon)
@@ -149,7 +151,7 @@ def test_running_twice_changes_nothing(
     assert first["snapshots_digest"] == second["snapshots_digest"]
 
 
-def test_months_say_when_each_member_wrote(example: Wrapper) -> None:
+def test_months_add_up_to_the_message_count_and_span_of_each_snapshot(example: Wrapper) -> None:
     """Months count every message once, and begin and end where the snapshot does."""
     with contextlib.closing(psycopg2.connect(example.environ["WAREHOUSE_URL"])) as warehouse:
         rows = query(

@@ -50,7 +50,9 @@ EMPTY = SignalProfileSnapshot(7, "g", 1, datetime(2024, 1, 1), datetime(2024, 1,
         ),
     ],
 )
-def test_the_two_digests_of_the_specification(snapshot: SignalProfileSnapshot, canonical: str, digest: str) -> None:
+def test_canonical_json_and_hash_are_those_of_the_two_specified_examples(
+    snapshot: SignalProfileSnapshot, canonical: str, digest: str
+) -> None:
     assert snapshot.canonical_json() == canonical
     assert snapshot.snapshot_hash() == digest
 
@@ -89,7 +91,7 @@ payloads = st.fixed_dictionaries(
 
 
 @given(payloads)
-def test_a_payload_comes_back_as_it_was(payload: dict[str, Any]) -> None:
+def test_payload_after_a_round_trip_is_unchanged(payload: dict[str, Any]) -> None:
     snapshot = SignalProfileSnapshot.from_dict(payload)
     assert snapshot.to_dict() == payload
     assert json.loads(snapshot.canonical_json()) == payload
@@ -106,7 +108,7 @@ def test_a_payload_comes_back_as_it_was(payload: dict[str, Any]) -> None:
         {**FULL.to_dict(), "last_seen_at": datetime(2024, 1, 1, tzinfo=UTC)},
     ],
 )
-def test_a_payload_of_another_shape_is_refused(payload: dict[str, Any]) -> None:
+def test_payload_of_another_shape_is_refused(payload: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"."):
         SignalProfileSnapshot.from_dict(payload)
 
@@ -127,10 +129,10 @@ def test_a_payload_of_another_shape_is_refused(payload: dict[str, Any]) -> None:
         {"extra": 1},
     ],
 )
-def test_the_published_schema_refuses_what_no_snapshot_is(change: dict[str, Any]) -> None:
+def test_published_schema_refuses_payloads_that_are_not_snapshots(change: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**FULL.to_dict(), **change}, SCHEMA)
 
 
-def test_the_schema_itself_is_one() -> None:
+def test_published_schema_is_a_valid_json_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)

@@ -44,12 +44,12 @@ def _escape(code: int) -> str:
         ("unicode_emoji", {ord(character) for word in emoji.EMOJI_DATA for character in word} - _JOINERS),
     ],
 )
-def test_the_ranges_are_those_of_their_package(server: Server, tmp_path: Path, macro: str, codes: set[int]) -> None:
+def test_unicode_ranges_are_those_of_their_package(server: Server, tmp_path: Path, macro: str, codes: set[int]) -> None:
     compiled = compile_sql(f"select '{{{{ {macro}() }}}}'", tmp_path, server.url("postgres"))
     assert compiled == f"select '{as_ranges(codes)}'"
 
 
-def test_the_digits_are_among_those_of_this_python(server: Server, tmp_path: Path) -> None:
+def test_unicode_digits_are_among_those_of_this_python(server: Server, tmp_path: Path) -> None:
     """Each Python knows the digits of its own Unicode version; the macro has those of the oldest supported one."""
     compiled = compile_sql("select '{{ unicode_digits() }}'", tmp_path, server.url("postgres"))
     inside = compiled.removeprefix("select '").removesuffix("'")

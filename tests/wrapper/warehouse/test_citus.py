@@ -124,12 +124,12 @@ def compiled(distributed: Wrapper) -> dict[str, str]:
     }
 
 
-def test_the_example_gives_the_same_digest_as_the_embedded_postgres(example: Wrapper, distributed: Wrapper) -> None:
+def test_example_on_citus_has_the_same_digest_as_on_plain_postgres(example: Wrapper, distributed: Wrapper) -> None:
     assert last_entry(distributed)["generated"] > 80
     assert last_entry(distributed)["snapshots_digest"] == last_entry(example)["snapshots_digest"]
 
 
-def test_only_the_large_tables_are_spread_over_the_workers(distributed: Wrapper, coordinator: Connection) -> None:
+def test_large_tables_alone_are_spread_over_the_workers(distributed: Wrapper, coordinator: Connection) -> None:
     spread = query(
         coordinator,
         "select c.relname, t.distribution_column from citus_tables as t join pg_class as c on c.oid = t.table_name",
@@ -176,12 +176,12 @@ def test_candidates_and_bio_inputs_are_aggregated_on_the_workers(
     assert "Seq Scan on signal_profiles_source.comment_llm_analyses_" in inputs
 
 
-def test_an_unchanged_night_builds_nothing(distributed: Wrapper) -> None:
+def test_run_on_citus_when_nothing_has_changed_builds_nothing(distributed: Wrapper) -> None:
     entry = distributed.snapshot("--all")
     assert (entry["built"], entry["changed"], entry["unchanged"]) == (False, 0, entry["generated"])
 
 
-def test_a_scoped_run_replaces_its_scope_and_a_dry_run_nothing(
+def test_scoped_run_on_citus_replaces_its_scope_and_a_dry_run_nothing(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, published: list[dict[str, Any]], coordinator: Connection
 ) -> None:
     before = query(coordinator, ROWS)
@@ -201,7 +201,7 @@ def test_a_scoped_run_replaces_its_scope_and_a_dry_run_nothing(
     query(coordinator, f"select pg_advisory_unlock({LOCK})")
 
 
-def test_neither_a_failed_test_nor_a_collapse_is_published(
+def test_failed_data_test_or_collapse_on_citus_publishes_nothing(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, published: list[dict[str, Any]], coordinator: Connection
 ) -> None:
     before = query(coordinator, ROWS)
@@ -218,7 +218,7 @@ def test_neither_a_failed_test_nor_a_collapse_is_published(
     assert query(coordinator, ROWS) == before
 
 
-def test_a_whiteballoon_in_the_coordinator_is_read_in_place(
+def test_whiteballoon_in_the_coordinator_is_read_in_place(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, coordinator: Connection
 ) -> None:
     expected = awkward_whiteballoon(whiteballoon)
@@ -235,7 +235,7 @@ def test_a_whiteballoon_in_the_coordinator_is_read_in_place(
     assert wrapper.snapshot("--all")["unchanged"] == len(expected)
 
 
-def test_a_killed_run_leaves_whole_rows_and_nothing_prepared(
+def test_killed_run_leaves_whole_rows_and_no_prepared_transaction(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, coordinator: Connection, record_property: Any
 ) -> None:
     history = History(wrapper, whiteballoon, coordinator)
@@ -255,7 +255,7 @@ def test_a_killed_run_leaves_whole_rows_and_nothing_prepared(
     record_property("killed in mid-run of tried", f"{kills} of {tried}")
 
 
-def test_a_run_whose_worker_crashes_fails_and_the_next_one_needs_no_help(
+def test_run_whose_worker_crashes_keeps_whole_rows_and_the_next_run_succeeds(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, coordinator: Connection
 ) -> None:
     history = History(wrapper, whiteballoon, coordinator)
@@ -275,7 +275,7 @@ def test_a_run_whose_worker_crashes_fails_and_the_next_one_needs_no_help(
     nothing_prepared(coordinator)
 
 
-def test_a_worker_that_cannot_be_reached_during_the_load_is_a_failure_of_the_warehouse(
+def test_run_with_a_worker_that_cannot_be_reached_fails_and_keeps_the_rows(
     wrapper: Wrapper, published: list[dict[str, Any]], coordinator: Connection
 ) -> None:
     before = query(coordinator, ROWS)

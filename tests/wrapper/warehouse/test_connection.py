@@ -60,7 +60,7 @@ def test_every_parameter_of_libpq_has_a_variable_or_is_refused_by_name(
     assert {"sslmode", "connect_timeout", "keepalives_idle"} <= accepted.keys()
 
 
-def test_a_url_of_whiteballoons_that_is_not_used_may_have_any_parameter(
+def test_whiteballoon_url_that_is_not_the_warehouse_may_have_any_parameter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -70,7 +70,7 @@ def test_a_url_of_whiteballoons_that_is_not_used_may_have_any_parameter(
     assert read_settings({**environ, "WAREHOUSE_URL": "postgresql://h/d"}).warehouse == {"host": "h", "dbname": "d"}
 
 
-def test_keepalives_and_timeout_hold_for_both_connections(wrapper: Wrapper) -> None:
+def test_keepalives_and_timeout_in_the_url_apply_to_both_connections(wrapper: Wrapper) -> None:
     url = f"{wrapper.environ['WAREHOUSE_URL']}&keepalives_idle=77&connect_timeout=66"
     environ = {**os.environ, **wrapper.environ, "WAREHOUSE_URL": url}
     own = subprocess.check_output([sys.executable, "-c", OWN_CONNECTION], cwd=wrapper.cwd, env=environ, text=True)

@@ -11,7 +11,7 @@ SNAPSHOTS = "signal_profiles.signal_profile_snapshots"
 CONTRACT = "signal_profiles.signal_profile_contract"
 
 
-def test_another_version_is_refused_until_it_is_upgraded(
+def test_contract_version_that_differs_is_refused_until_the_upgrade(
     wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
 ) -> None:
     comments = query(
@@ -66,7 +66,7 @@ def test_another_version_is_refused_until_it_is_upgraded(
     assert query(warehouse, "select changed_at from signal_profiles.signal_profile_snapshot_hashes order by 1") == moved
 
 
-def test_a_version_that_is_only_in_the_comment_is_read_there_once(
+def test_contract_version_without_its_table_is_read_from_the_comment(
     wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
 ) -> None:
     """As in an installation from before the table; version 1 is the only one that was published without it."""
@@ -80,7 +80,7 @@ def test_a_version_that_is_only_in_the_comment_is_read_there_once(
     assert query(warehouse, f"table {CONTRACT}") == [(VERSION,)]
 
 
-def test_other_columns_of_the_same_version_are_refused(
+def test_published_columns_that_differ_under_one_contract_version_are_refused(
     wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
 ) -> None:
     """As where somebody added a column to the model and its contract alone."""
@@ -96,5 +96,5 @@ def test_other_columns_of_the_same_version_are_refused(
     assert len(query(warehouse, f"select requests from {SNAPSHOTS}")) == 10
 
 
-def test_nothing_published_is_nothing_to_upgrade(wrapper: Wrapper) -> None:
+def test_upgrade_when_nothing_is_published_has_nothing_to_do(wrapper: Wrapper) -> None:
     assert wrapper.succeed("upgrade").stderr == "nothing to upgrade\n"

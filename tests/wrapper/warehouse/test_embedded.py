@@ -35,7 +35,7 @@ def alone(tmp_path: Path) -> Iterator[Wrapper]:
     wrapper("db", "stop")
 
 
-def test_commands_start_and_stop_it_on_their_own(alone: Wrapper) -> None:
+def test_embedded_server_is_started_and_stopped_by_commands_and_kept_private(alone: Wrapper) -> None:
     whiteballoon = WhiteBalloon(alone.cwd / "data")
     whiteballoon.group(1)
     whiteballoon.comment(1, "hello")
@@ -53,7 +53,7 @@ def test_commands_start_and_stop_it_on_their_own(alone: Wrapper) -> None:
 
 
 @pytest.mark.parametrize("command", [["show", "1"], ["report", "--output", "r.html"], ["export"], ["freshness"]])
-def test_who_only_looks_makes_none(alone: Wrapper, command: list[str]) -> None:
+def test_reading_commands_before_the_first_run_create_no_server(alone: Wrapper, command: list[str]) -> None:
     looked = alone(*command)
     assert (looked.code, looked.stdout) == (2, "")
     assert looked.stderr == "wrapper: nothing is published yet: run wrapper snapshot --all first\n"
@@ -66,7 +66,7 @@ def test_who_only_looks_makes_none(alone: Wrapper, command: list[str]) -> None:
     )
 
 
-def test_a_started_server_stays_and_can_be_reached(alone: Wrapper) -> None:
+def test_embedded_server_after_db_start_can_be_reached_until_db_stop(alone: Wrapper) -> None:
     url = alone.succeed("db", "start").stdout.strip()
     assert alone.succeed("db", "url").stdout.strip() == url
     assert alone.succeed("db", "start").stdout.strip() == url
@@ -90,7 +90,7 @@ def test_a_started_server_stays_and_can_be_reached(alone: Wrapper) -> None:
 
 
 @pytest.mark.parametrize("name", ["a, b", 'q"$HOME`id`\\'])
-def test_any_storage_path_and_any_inherited_port_will_do(tmp_path: Path, name: str) -> None:
+def test_embedded_server_starts_with_odd_storage_paths_and_inherited_variables(tmp_path: Path, name: str) -> None:
     alone = Wrapper(tmp_path, {"STORAGE_DIR": name, "PGPORT": "6000", "PGDATA": "/nonexistent"})
     WhiteBalloon(tmp_path / "data")
     url = alone.succeed("db", "start").stdout.strip()
@@ -103,7 +103,7 @@ def test_any_storage_path_and_any_inherited_port_will_do(tmp_path: Path, name: s
     assert not list(socket_dir.glob(".s.*"))
 
 
-def test_a_server_that_a_killed_run_left_is_stopped_by_the_next_command(alone: Wrapper) -> None:
+def test_embedded_server_left_by_a_killed_run_is_stopped_by_the_next_command(alone: Wrapper) -> None:
     whiteballoon = WhiteBalloon(alone.cwd / "data")
     whiteballoon.execute("begin exclusive")
     process = alone.start("load")
@@ -119,7 +119,7 @@ def test_a_server_that_a_killed_run_left_is_stopped_by_the_next_command(alone: W
     assert alone.succeed("db", "status").stdout == "stopped\n"
 
 
-def test_a_path_too_long_for_a_socket_is_reached_by_a_link_that_stays_the_same(
+def test_socket_path_that_is_too_long_is_reached_by_a_link_that_stays_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
@@ -143,7 +143,7 @@ def test_a_path_too_long_for_a_socket_is_reached_by_a_link_that_stays_the_same(
     assert not link.is_symlink()
 
 
-def test_a_link_is_never_put_into_a_directory_that_others_can_enter(
+def test_socket_link_is_never_put_into_a_directory_that_others_can_enter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second, third = (tmp_path / name for name in ("first", "second", "third"))
@@ -169,7 +169,7 @@ def test_a_link_is_never_put_into_a_directory_that_others_can_enter(
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="only /proc shows what a process is")
-def test_a_stale_pid_file_that_names_another_program_is_not_a_running_server(alone: Wrapper, server: Server) -> None:
+def test_stale_pid_file_that_names_another_program_is_not_a_running_server(alone: Wrapper, server: Server) -> None:
     own = EmbeddedServer(alone.cwd / "storage" / "postgres")
     sleep = subprocess.Popen(["sleep", "600"])
     try:
@@ -192,7 +192,7 @@ def test_a_stale_pid_file_that_names_another_program_is_not_a_running_server(alo
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a namespace of processes")
-def test_a_server_of_another_container_is_used_but_not_stopped(alone: Wrapper) -> None:
+def test_embedded_server_of_another_container_is_used_but_not_stopped(alone: Wrapper) -> None:
     """The two share the files, as on a volume, but process ids mean nothing in the other one."""
     WhiteBalloon(alone.cwd / "data")
     script = f"mount -t proc proc /proc && {WRAPPER} db start && cat"
@@ -213,7 +213,7 @@ def test_a_server_of_another_container_is_used_but_not_stopped(alone: Wrapper) -
     wait_until(lambda: alone.succeed("db", "status").stdout == "stopped\n")
 
 
-def test_a_server_that_does_not_start_is_one_line(alone: Wrapper) -> None:
+def test_embedded_server_that_does_not_start_is_reported_in_one_line(alone: Wrapper) -> None:
     alone.succeed("db", "start")
     alone.succeed("db", "stop")
     (alone.cwd / "storage" / "postgres" / "PG_VERSION").write_text("9.6\n")
@@ -223,7 +223,7 @@ def test_a_server_that_does_not_start_is_one_line(alone: Wrapper) -> None:
     assert result.stderr == f"wrapper: the embedded Postgres does not start: see {log}, or set WAREHOUSE_URL\n"
 
 
-def test_a_killed_setup_leaves_nothing_that_looks_like_data(alone: Wrapper) -> None:
+def test_setup_that_was_left_half_done_is_deleted_by_the_next_start(alone: Wrapper) -> None:
     leftover = alone.cwd / "storage" / "postgres.new"
     leftover.mkdir(parents=True)
     (leftover / "PG_VERSION").write_text("half written")
@@ -244,7 +244,7 @@ def test_root_without_namespaces_gets_one_line_that_names_warehouse_url(alone: W
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
-def test_root_of_a_system_with_no_other_users(alone: Wrapper) -> None:
+def test_db_start_as_root_on_a_system_without_other_users_succeeds(alone: Wrapper) -> None:
     """As in a container: its list of users ends with nobody."""
     users = [line for line in Path("/etc/passwd").read_text().splitlines() if line.startswith(("root:", "nobody:"))]
     (alone.cwd / "passwd").write_text("\n".join([*users, ""]))
@@ -255,7 +255,7 @@ def test_root_of_a_system_with_no_other_users(alone: Wrapper) -> None:
     alone.succeed("db", "stop")
 
 
-def test_psql_is_given_its_arguments_and_the_published_schema(alone: Wrapper) -> None:
+def test_db_psql_passes_its_arguments_and_uses_the_published_schema(alone: Wrapper) -> None:
     refused = alone("db", "psql")
     assert (refused.code, refused.stderr) == (
         2,
@@ -275,7 +275,7 @@ def test_psql_is_given_its_arguments_and_the_published_schema(alone: Wrapper) ->
     )
 
 
-def test_ctrl_c_in_psql_ends_its_statement_and_the_server_is_stopped_as_usual(alone: Wrapper) -> None:
+def test_ctrl_c_in_db_psql_cancels_the_statement_and_the_server_stops_as_usual(alone: Wrapper) -> None:
     alone.succeed("db", "start")
     alone.succeed("db", "stop")
     process = alone.start("db", "psql", "-X", "--command", "select pg_sleep(60)", start_new_session=True)
@@ -299,7 +299,7 @@ def test_ctrl_c_in_psql_ends_its_statement_and_the_server_is_stopped_as_usual(al
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["build", "--help"], ["--version"], []])
-def test_help_of_dbt_starts_no_server(alone: Wrapper, arguments: list[str]) -> None:
+def test_dbt_help_and_version_start_no_server(alone: Wrapper, arguments: list[str]) -> None:
     helped = alone.succeed("dbt", *arguments)
     assert "Usage: " in helped.stdout or "Core:" in helped.stdout
     assert not (alone.cwd / "storage" / "postgres").exists()

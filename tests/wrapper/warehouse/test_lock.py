@@ -41,7 +41,9 @@ def stuck_in_dbt(wrapper: Wrapper, warehouse: Connection, blocker: Connection) -
     return process
 
 
-def test_a_second_run_waits_or_exits_with_75(wrapper: Wrapper, one_member: WhiteBalloon, warehouse: Connection) -> None:
+def test_second_run_while_the_lock_is_held_waits_or_exits_with_75(
+    wrapper: Wrapper, one_member: WhiteBalloon, warehouse: Connection
+) -> None:
     query(warehouse, f"select pg_advisory_lock({LOCK})")
     for arguments in (
         ["snapshot", "--all"],
@@ -67,7 +69,7 @@ def test_a_second_run_waits_or_exits_with_75(wrapper: Wrapper, one_member: White
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_says_so_and_publishes_nothing(
+def test_run_interrupted_in_dbt_says_so_and_publishes_nothing(
     wrapper: Wrapper, one_member: WhiteBalloon, warehouse: Connection, blocker: Connection, number: signal.Signals
 ) -> None:
     process = stuck_in_dbt(wrapper, warehouse, blocker)
@@ -83,7 +85,7 @@ def test_an_interrupted_run_says_so_and_publishes_nothing(
 
 
 @pytest.mark.parametrize("what", ["table", "file"])
-def test_an_interrupt_ends_a_wait_outside_of_dbt(
+def test_interrupt_during_a_wait_outside_of_dbt_ends_the_run(
     wrapper: Wrapper, one_member: WhiteBalloon, warehouse: Connection, blocker: Connection, what: str
 ) -> None:
     """In C code, that of libpq or of SQLite, where Python's signal handlers do not run."""
@@ -103,7 +105,7 @@ def test_an_interrupt_ends_a_wait_outside_of_dbt(
     assert [entry["status"] for entry in wrapper.log()] == ["interrupted"]
 
 
-def test_a_killed_run_leaves_no_lock_and_no_statement_behind(
+def test_killed_run_leaves_no_lock_and_no_statement_behind(
     wrapper: Wrapper, one_member: WhiteBalloon, warehouse: Connection, blocker: Connection
 ) -> None:
     process = stuck_in_dbt(wrapper, warehouse, blocker)
@@ -115,7 +117,7 @@ def test_a_killed_run_leaves_no_lock_and_no_statement_behind(
     assert wrapper.snapshot("--all")["changed"] == 1
 
 
-def test_a_run_that_lost_its_lock_fails(
+def test_run_that_lost_its_lock_fails(
     wrapper: Wrapper, one_member: WhiteBalloon, warehouse: Connection, blocker: Connection
 ) -> None:
     process = stuck_in_dbt(wrapper, warehouse, blocker)

@@ -62,7 +62,7 @@ def copy_to_postgres(whiteballoon: WhiteBalloon, url: str) -> None:
     connection.close()
 
 
-def test_a_whiteballoon_on_postgres_is_read_in_place_with_the_same_hashes(
+def test_whiteballoon_on_postgres_is_read_in_place_with_the_same_hashes(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, any_server: Server
 ) -> None:
     expected = awkward_whiteballoon(whiteballoon)
@@ -94,7 +94,7 @@ def test_a_whiteballoon_on_postgres_is_read_in_place_with_the_same_hashes(
     )
 
 
-def test_a_failing_data_test_keeps_the_published_rows_as_they_were(
+def test_run_with_a_failing_data_test_keeps_the_published_rows_as_they_were(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, make_database: Callable[[], str]
 ) -> None:
     """A comment id used twice is something that only WhiteBalloon on Postgres without its keys could have."""
@@ -120,7 +120,7 @@ def test_a_failing_data_test_keeps_the_published_rows_as_they_were(
 
 
 @pytest.mark.parametrize("schema", ["signal_profiles_source", "signal_profiles_intermediate"])
-def test_a_wb_schema_of_the_projects_own_is_refused(wrapper: Wrapper, schema: str) -> None:
+def test_wb_schema_that_the_project_writes_to_is_refused(wrapper: Wrapper, schema: str) -> None:
     result = wrapper("load", DATABASE_URL=wrapper.environ["WAREHOUSE_URL"], WB_SCHEMA=schema)
     assert result.code == 2
     assert result.stderr == (
