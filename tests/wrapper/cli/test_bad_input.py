@@ -1,4 +1,4 @@
-"""Bad input gets one line that names it and a documented exit code, and leaves everything as it was."""
+"""Bad input gives one line that names it and a documented exit code, and changes nothing."""
 
 import shutil
 import sqlite3

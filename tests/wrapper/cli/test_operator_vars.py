@@ -1,4 +1,4 @@
-"""SNAPSHOT_VARS: the dbt vars that operators set in a file of their own."""
+"""Operators set dbt vars in the file that SNAPSHOT_VARS names."""
 
 import json
 import re
@@ -111,7 +111,7 @@ def test_run_with_a_vars_file_applies_it_and_builds_when_it_changes(
     assert findings(wrapper, 2)["settings"].startswith("FIX: SNAPSHOT_VARS: vars.yml: the var 'top_tag_limit' does not")
 
     file.write_text("top_tags_limit: 1\nthreads: 2\nwork_mem: 3MB\nparallel_workers: 1\n")
-    # What the sessions of a build have, seen by a trigger's function where the models are made.
+    # A trigger records the settings that the sessions of a build have when they create a model.
     query(warehouse, SETTINGS_SEEN)
     assert wrapper.snapshot("--all")["built"] is True
     assert query(warehouse, "select distinct work_mem, workers from seen") == [("3MB", "1")]

@@ -1,4 +1,4 @@
-"""Progress, on a real terminal and without one."""
+"""Progress is shown on a real terminal only."""
 
 import contextlib
 import os
@@ -22,13 +22,13 @@ def test_progress_on_a_terminal_names_stages_and_counts_and_is_absent_elsewhere(
     process = wrapper.start("snapshot", "--all", "--rebuild", stderr=other_end)
     os.close(other_end)
     shown = b""
-    # Linux says so by an error when the other end of a terminal is closed.
+    # Linux raises an error when the other end of a terminal is closed.
     with contextlib.suppress(OSError):
         while chunk := os.read(terminal, 4096):
             shown += chunk
     assert process.wait() == 0
     *lines, summary = shown.decode().split("\r\x1b[K")
-    # The line is gone before the summary comes.
+    # The progress line is erased before the summary is printed.
     assert summary.startswith("published 1 snapshots of 1 members")
     steps = [re.fullmatch(r"(\w+) \((\d+) of (\d+) steps done\)", line) for line in lines]
     found = [(step[1], int(step[2]), int(step[3])) for step in steps if step]
@@ -55,7 +55,7 @@ def test_progress_on_a_terminal_names_stages_and_counts_and_is_absent_elsewhere(
 
 
 def test_run_with_quiet_prints_only_warnings_and_failures(awkward: WhiteBalloon, wrapper: Wrapper) -> None:
-    """Cron mails whatever is printed: a good night must send no mail, and a warning is worth one."""
+    """Cron mails whatever is printed: a run without warnings must send no mail, and a warning should send one."""
     good = wrapper.succeed("snapshot", "--all", "--quiet")
     assert (good.stdout, good.stderr) == ("", "")
     off = wrapper.succeed("snapshot", "--all", "--quiet", PROFILE_SIGNAL_GLAZE="off").stderr

@@ -1,4 +1,4 @@
-"""The files of deploy/, by the programs that read them; only paths and users are other ones than on a real machine."""
+"""The programs that read the files of deploy/ accept them; only paths and users differ from a real machine."""
 
 import getpass
 import grp
@@ -17,12 +17,12 @@ from wrapper.dbt_project import PROJECT_DIR
 
 DEPLOY = PROJECT_DIR / "deploy"
 INSTALLED = "/opt/signal-profile-snapshots/.venv/bin/wrapper"
-# In tenths: systemd calls up to 2.0 "OK" and less "safe"; a service without any hardening has 9.6.
+# In tenths: systemd calls an exposure up to 2.0 "OK", and less "safe"; a service without any hardening has 9.6.
 MOST_EXPOSED = "20"
 
 
 def need(program: str) -> str:
-    """Return where Debian puts the program; skip the test where it is not installed, which CI never may."""
+    """Return the program's path, also below Debian's /usr/sbin. If it is not installed, skip the test; in CI, fail."""
     found = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin")
     if found is None:
         if os.environ.get("CI"):
@@ -33,7 +33,7 @@ def need(program: str) -> str:
 
 @pytest.fixture
 def units(tmp_path: Path) -> list[Path]:
-    """The systemd units, their program being this clone's."""
+    """Copies of the systemd units, which start this clone's program."""
     copies = []
     for unit in sorted((DEPLOY / "systemd").iterdir()):
         text = unit.read_text()
@@ -101,20 +101,20 @@ def test_crontab_runs_one_quiet_snapshot_as_whiteballoons_user() -> None:
     jobs = [line for line in lines if line and not line.startswith("#") and "=" not in line.split()[0]]
     assert [job.split()[5] for job in jobs] == ["whiteballoon"]
     assert f"{INSTALLED} snapshot --all --quiet --wait 600" in jobs[0]
-    # Cron ends a line there.
+    # Cron would end the command at a %.
     assert "%" not in jobs[0]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root installs for other users")
 def test_make_as_root_picks_a_python_that_other_users_can_run(tmp_path: Path) -> None:
-    # pytest's own folder is closed to others.
+    # Other users cannot enter pytest's folder, so they cannot run this copy.
     shutil.copy(Path(sys.executable).resolve(), tmp_path / "python3")
     make = ["make", "--silent", "--eval=picked: ; @$(PYTHON) -c 'import sys; print(sys.executable)'", "picked"]
     environ = {"PATH": f"{tmp_path}:/usr/local/bin:/usr/bin:/bin"}
     picked = subprocess.check_output(make, cwd=PROJECT_DIR, env=environ, text=True).strip()
     if picked == str(tmp_path / "python3"):
         pytest.skip("no Python here can be run by other users")
-    # The other one is found if it is not avoided.
+    # Without the check of folders, make picks the copy.
     assert picked not in subprocess.check_output([*make, "OPEN="], cwd=PROJECT_DIR, env=environ, text=True)
     command = ["setpriv", "--reuid=nobody", "--clear-groups", picked, "-c", ""]
     assert subprocess.run(command).returncode == 0

@@ -1,4 +1,4 @@
-"""integrations/whiteballoon/rewrite_bios.py, as a real process fed with what the wrapper exports.
+"""integrations/whiteballoon/rewrite_bios.py is run as a real process, on lines that the wrapper exports.
 
 The `app` in stand_in/ mirrors the services of WhiteBalloon c9cf720 that the script uses, with their signatures:
 `get_engine()`, `SignalProfileSnapshot.from_dict(payload)` and `.to_dict()`, the fields of `CommentInsight`,
@@ -38,7 +38,7 @@ LOG = Path("storage", "signal_profile_bios.log")
 
 @pytest.fixture(scope="module")
 def exported(example: Wrapper) -> list[str]:
-    """A group's lines, which are one per member, as `export --stale` has them for the members without a bio."""
+    """A group's exported lines, one per member, as `export --stale` prints them for members without a bio."""
     lines = example.succeed("export", "--group-slug", GROUP).stdout.splitlines()
     assert len(lines) > 20
     return lines
@@ -51,7 +51,7 @@ class Instance:
     folder: Path
 
     def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
-        """Start the script there, in an environment without anything of this project's."""
+        """Start the script there, with an empty environment."""
         return subprocess.Popen(
             [sys.executable, SCRIPT, *arguments],
             cwd=self.folder,
@@ -77,7 +77,7 @@ class Instance:
         return {user: (group, digest, json.loads(passed)) for user, group, digest, passed in rows}
 
     def override(self, user_id: int, manual: bool = True) -> None:
-        """Give a user a bio that a person wrote, or an old one of a model's."""
+        """Give a user a bio that a person wrote, or an old one that a model wrote."""
         self.execute(
             "insert into user_profile_highlights (user_id, bio_text, generated_at, is_stale, manual_override) "
             f"values ({user_id}, '\"old\"', '2026-01-01 00:00:00', 0, {manual:d})"
@@ -118,7 +118,7 @@ def test_bio_written_from_an_exported_line_is_stored_with_its_hash_and_group(
     stored = instance.stored()
     assert stored.pop(user_of(exported[0])) == (None, None, "old")
     for line in map(json.loads, exported[1:]):
-        # The service takes the last analysis for the latest; the export has it first.
+        # The service expects the latest analysis last; the export lists it first.
         comments = [analysis["comment_id"] for analysis in reversed(line["analyses"])]
         passed = [[f"fallback from {comments}"], [{"label": "tag"}], ["quote"], "sure", None, []]
         assert stored.pop(line["snapshot"]["user_id"]) == (GROUP, line["snapshot_hash"], passed)
@@ -179,7 +179,7 @@ def test_model_that_fails_for_a_member_leaves_that_members_old_bio(instance: Ins
     ]
     assert done.stdout.splitlines()[:-1] == [
         f"user 2: written from {GROUP}, as fallback since the model's broke forbidden:maybe",
-        # An override that was made while the model was writing.
+        # This override was made while the model was writing.
         "user 4: kept, a person wrote this bio",
         f"user 5: written from {GROUP}",
     ]
@@ -189,7 +189,7 @@ def test_model_that_fails_for_a_member_leaves_that_members_old_bio(instance: Ins
     assert len(of_2) > 1
     assert stored[2][2][0] == [f"fallback from {of_2[::-1]}"]
     assert stored[2][2][4:] == ["some", ["forbidden:maybe"]]
-    # The prompt begins with the latest, as the export does.
+    # The prompt begins with the latest analysis, as the export does.
     assert stored[5][2] == [[f"some from {of_5}"], [], ["quote"], "sure", "some", []]
     assert instance.log()[0]["guardrail_fallbacks"] == 1
 
@@ -255,7 +255,7 @@ def test_rewrite_stopped_in_the_middle_has_stored_every_bio_that_it_reported(
     said += [line for line in process.stdout.readlines() if line.startswith(b"user ")]
     assert process.wait(60) == code
     stored = instance.stored()
-    # A killed one may have stored one more than it said.
+    # A killed process may have stored one more bio than it reported.
     assert len(said) <= len(stored) <= len(said) + 1 < len(exported)
     if code == 130:
         [entry] = instance.log()
@@ -270,7 +270,7 @@ def test_rewrite_stopped_in_the_middle_has_stored_every_bio_that_it_reported(
 
 
 def test_part_of_whiteballoon_that_is_missing_or_changed_is_named(instance: Instance, exported: list[str]) -> None:
-    """Each of these is taken away or changed, on top of those before it."""
+    """Each step removes or changes one more part."""
     highlights = instance.folder / "app" / "services" / "user_profile_highlight_service.py"
 
     def refusal(*arguments: str) -> str:
@@ -319,7 +319,7 @@ def test_option_that_is_missing_or_wrong_is_named(instance: Instance, arguments:
 
 
 def test_script_parses_as_python_3_10_and_imports_only_the_standard_library() -> None:
-    """Python 3.10, which WhiteBalloon allows, and its standard library beside what NEEDED names."""
+    """WhiteBalloon allows Python 3.10. Apart from what NEEDED names, the script needs only its standard library."""
     tree = ast.parse(SCRIPT.read_text(), feature_version=(3, 10))
     imported = {
         name.name.partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names

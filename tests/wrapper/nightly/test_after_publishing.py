@@ -1,4 +1,4 @@
-"""What ends a run after its rows were published says that they are."""
+"""If a run ends badly after its rows were published, its message says that they are."""
 
 import signal
 
@@ -9,7 +9,7 @@ from tests.wrapper.conftest import Wrapper, query, wait_until
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 HASHES = "signal_profiles.signal_profile_snapshot_hashes"
-# Fires only when hashes are stored: dbt inserts no row there.
+# It fires only when hashes are stored, because dbt inserts no rows there.
 TRIGGER = """
 create function signal_profiles.strike() returns trigger language plpgsql as $$ begin {} ; return new; end $$;
 create trigger strike before insert on {} for each row execute function signal_profiles.strike();
@@ -19,7 +19,7 @@ INTERRUPTED = "the snapshots are published, but the run was interrupted: run aga
 
 @pytest.fixture
 def changed(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> Wrapper:
-    """A published WhiteBalloon in which there is something new to publish."""
+    """The wrapper over a published WhiteBalloon that has a new comment since."""
     whiteballoon.group(1, 2)
     whiteballoon.comment(1, "hello")
     wrapper.snapshot("--all")
@@ -51,7 +51,7 @@ def test_interrupt_after_publishing_says_that_the_snapshots_are_published(
     ("strike", "reason"),
     [
         ("raise exception 'struck'", "their hashes could not be stored, run again: struck"),
-        # The next thing that a run reads.
+        # A run reads this view next.
         ("drop view if exists signal_profiles.signal_profile_highlight_freshness", "the warehouse failed: relation "),
     ],
 )

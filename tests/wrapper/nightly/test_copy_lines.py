@@ -1,4 +1,4 @@
-"""Which texts of a SQLite column are timestamps: what Python's own parser and the written form say."""
+"""A text in a SQLite column is a timestamp if it has the documented form and Python's own parser accepts it."""
 
 import re
 import sqlite3
@@ -29,7 +29,7 @@ NEARLY = st.builds(
 
 
 def is_moment(text: str) -> bool:
-    """What the SQL must find."""
+    """Return whether the SQL must accept the text."""
     try:
         datetime.fromisoformat(text)
     except ValueError:

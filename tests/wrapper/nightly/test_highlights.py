@@ -1,4 +1,4 @@
-"""Bios are judged by WhiteBalloon's highlights as they are now, without a run."""
+"""Bios are compared with WhiteBalloon's highlights as they are now, without a run."""
 
 import json
 from typing import Any
@@ -14,7 +14,7 @@ SNAPSHOTS = "select xmin::text, user_id from signal_profiles.signal_profile_snap
 
 
 def write_bio(whiteballoon: WhiteBalloon, line: dict[str, Any]) -> None:
-    """Store a bio as written from an exported snapshot."""
+    """Store a bio that was written from an exported snapshot."""
     whiteballoon.execute(
         "insert or replace into user_profile_highlights values (?, 'bio', ?, ?, ?, null, 0, 0)",
         line["snapshot"]["user_id"],

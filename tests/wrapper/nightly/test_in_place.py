@@ -1,4 +1,4 @@
-"""WhiteBalloon on Postgres: a table that a migration locks, and a warehouse that is another database."""
+"""If WhiteBalloon is on Postgres, a locked or missing table and a warehouse in another database are reported."""
 
 import time
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from tests.wrapper.whiteballoon import WhiteBalloon
 
 @pytest.fixture
 def in_place(wrapper: Wrapper, whiteballoon: WhiteBalloon, make_database: Callable[[], str]) -> Wrapper:
-    """A WhiteBalloon on Postgres with a member."""
+    """The wrapper over a WhiteBalloon on Postgres that has one member."""
     whiteballoon.group(1)
     url = make_database()
     copy_to_postgres(whiteballoon, url)
@@ -34,7 +34,7 @@ def test_table_locked_by_a_whiteballoon_migration_is_named_by_run_and_doctor(in_
     doctor = in_place("doctor")
     assert doctor.code == 2
     assert f"FIX  tables in place: WB_SCHEMA: {locked}" in doctor.stdout
-    # Not the minute that a run waits.
+    # A run would wait for a minute.
     assert time.monotonic() - started < 30
     migration.close()
 

@@ -1,4 +1,4 @@
-"""`wrapper load`: what comes into the warehouse, and what stops it without a trace."""
+"""`wrapper load` copies rows into the warehouse, or fails and leaves the warehouse as it was."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from tests.wrapper.cli.test_bad_input import one_line
 from tests.wrapper.conftest import WRAPPER, Wrapper, query
 from tests.wrapper.whiteballoon import WhiteBalloon
 
-# Without one a body stays in WhiteBalloon.
+# A body without a marker stays in WhiteBalloon.
 MARKER = "https://"
 
 
@@ -191,7 +191,7 @@ def test_optional_tables_that_are_absent_are_empty_with_one_warning_each(
 def test_load_while_whiteballoon_writes_sees_one_moment(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
 ) -> None:
-    """WhiteBalloon adds a request and its comment in one transaction: never the one without the other."""
+    """WhiteBalloon adds a request and its comment in one transaction, so a load must see both or neither."""
     whiteballoon.execute("pragma journal_mode=wal")
     script = """
 import sqlite3, sys, time
@@ -242,7 +242,7 @@ def test_load_with_rows_only_in_the_wal_reads_them(
 def test_wal_database_in_a_read_only_directory_is_refused_with_the_remedy(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, tmp_path: Path
 ) -> None:
-    """Root may write everywhere, but not inside a user namespace where it is somebody else."""
+    """Root can write everywhere, so as root the test runs as another user in a user namespace."""
     (tmp_path / "locked").mkdir()
     path = tmp_path / "locked" / "analyses.db"
     analyses = sqlite3.connect(path)

@@ -1,6 +1,6 @@
-"""A run that would lose most of what is published fails, whatever kind of run it is, until the losses are accepted.
+"""Any kind of run that would lose most of what is published fails until the losses are accepted.
 
-What counts as a loss is in test_publish.py, without a run for each case.
+test_publish.py tests what counts as a loss, without a run for each case.
 """
 
 import json
@@ -30,7 +30,7 @@ def test_collapse_is_not_published(wrapper: Wrapper, whiteballoon: WhiteBalloon,
     before = query(warehouse, published)
     assert findings(wrapper, 0)["losses"].startswith("ok: ")
 
-    # Without the file of analyses; the setting that names it is not set.
+    # The file of analyses is gone, and the setting that names it is not set.
     whiteballoon.analyses.close()
     file = whiteballoon.analyses_path.rename(whiteballoon.analyses_path.with_name("moved.db"))
     found = findings(wrapper, 2)
@@ -59,7 +59,7 @@ def test_collapse_is_not_published(wrapper: Wrapper, whiteballoon: WhiteBalloon,
     assert (dry.code, dry.stderr) == (1, f"wrapper: this run would lose {EVERYTHING}: {ADVICE}\n")
     assert query(warehouse, published) == before
 
-    # Scopes with fewer than five published snapshots come and go.
+    # Scopes with fewer than five published snapshots may lose all of them.
     assert wrapper.snapshot("--user", "1", "--dry-run")["removed"] == 2
     assert wrapper.snapshot("--all", "--accept-losses")["removed"] == 10
     assert query(warehouse, published) == []

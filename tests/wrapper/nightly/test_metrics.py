@@ -1,4 +1,4 @@
-"""The metrics of a run, received by a real socket, and hosts that never answer."""
+"""A run's metrics reach a real socket, and a host that never answers delays a run by a second at most."""
 
 import socket
 import subprocess
@@ -19,7 +19,7 @@ assert 0.9 < seconds_to_send("slow.example", finished()) < 2
 
 
 def finished(status: str = "success", dry_run: bool = False) -> Entry:
-    """The run-log entry of a run that has ended."""
+    """Return the run-log entry of a run that has ended."""
     return Entry(
         timestamp="2026-01-31T04:00:00+00:00", run_id="1", dry_run=dry_run, status=status, group_slugs=None,
         user_ids=None, output_dir=None, version="0", generated=7, changed=2, duration_seconds=1.5,
@@ -27,7 +27,7 @@ def finished(status: str = "success", dry_run: bool = False) -> Entry:
 
 
 def seconds_to_send(host: str, entry: Entry, port: int = 9) -> float:
-    """Send a run's metrics, and return the seconds that it took."""
+    """Send a run's metrics, and return how many seconds that took."""
     settings = read_settings({"STATSD_HOST": host, "STATSD_PORT": str(port)})
     started = time.monotonic()
     send(settings, entry, stale_highlights=3)
@@ -77,6 +77,6 @@ def test_metrics_to_a_host_whose_name_server_never_answers_cost_one_second(tmp_p
             cwd=Path(__file__).parents[3],
             check=True,
         )
-        # Somebody did ask.
+        # The name server was asked.
         name_server.settimeout(1)
         assert b"slow" in name_server.recv(1000)

@@ -1,4 +1,4 @@
-"""dbt alone, without its sources; as CONTRIBUTING.md has it, it is run in test_pages.py."""
+"""These tests run dbt without `wrapper snapshot`; test_pages.py runs it as CONTRIBUTING.md shows."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Test, then publish: what a selection, a flag or a broken row may never do to the published table."""
+"""Rows are tested before they are published, and no selection, flag or broken row bypasses that."""
 
 import json
 import re
@@ -25,7 +25,7 @@ def test_selection_of_a_part_builds_and_publishes_nothing(
 ) -> None:
     before = query(warehouse, f"select * from {SNAPSHOTS} order by user_id, group_slug")
     for arguments, missing in (
-        # All tests, but a new member would have a snapshot and no bio inputs.
+        # It has all tests, but a new member would get a snapshot and no bio inputs.
         (["--select", "+signal_profile_snapshots"], r"signal_profile_\w+"),
         (["--select", "int_link_stats+"], r"\w+"),
         (["--exclude", "attachment_kinds", "--indirect-selection", "cautious"], r"candidates_\w+|\w+_kinds"),
@@ -44,7 +44,7 @@ def test_selection_of_a_part_builds_and_publishes_nothing(
 def test_table_replaced_by_another_invocation_is_not_published(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection, name: str
 ) -> None:
-    """As if another dbt had built a table or the seed after this run did."""
+    """This simulates another dbt that built a table or the seed after this run did."""
     awkward_whiteballoon(whiteballoon)
     replacement = f"comment on table signal_profiles_intermediate.{name} is 'built by dbt invocation x'"
     query(warehouse, DAMAGE.replace(DAMAGED, replacement))
@@ -63,7 +63,7 @@ def test_hashes_outlive_a_dropped_snapshots_table_and_show_works_without_them(
     assert wrapper.snapshot("--user", "1")["unchanged"] == 2
     assert query(warehouse, f"select distinct user_id from {SNAPSHOTS}") == [(1,)]
     assert query(warehouse, hashes) == before
-    # Who looks before the hashes are stored again sees the snapshots all the same.
+    # Until the hashes are stored again, the snapshots are shown without them.
     query(warehouse, "delete from signal_profiles.signal_profile_snapshot_hashes")
     assert re.search(
         r"^hash +not stored yet: the next run stores it *$", wrapper.succeed("show", "1").stdout, re.MULTILINE
@@ -78,7 +78,7 @@ def test_months_in_the_scope_of_a_run_are_replaced_only_where_they_differ(
     months = "signal_profiles.signal_profile_months"
     rows = f"select user_id, group_slug, month, message_count from {months} order by 1, 2, 3"
     before = query(warehouse, rows)
-    # A member who wrote in several months.
+    # This member wrote in several months.
     user_id = max(before, key=lambda row: sum(other[0] == row[0] for other in before))[0]
     oldest = f"(select min(month) from {months} where user_id = {user_id})"
     kept = f"select xmin, ctid from {months} where user_id = {user_id} and month = {oldest}"
@@ -105,7 +105,7 @@ def candidates(server: Server, parsed: Path, tmp_path_factory: pytest.TempPathFa
     server.execute("alter database warehouse rename to candidates")
     (compiled,) = folder.glob("storage/dbt/*/snapshot/compiled/signal_profiles/tests/intermediate")
     for path in compiled.iterdir():
-        # They name the database that it was when they were compiled.
+        # The compiled SQL names the database as it was called when dbt compiled it.
         path.write_text(path.read_text().replace('"warehouse".', ""))
     return server.url("candidates"), compiled
 
@@ -172,7 +172,7 @@ def test_every_data_test_on_damaged_candidates_finds_the_damage(
     [
         ("update {candidates} set top_tags = '[]'", ["all tags, which 2 published snapshots have"]),
         ("update {candidates} set top_tags = '[]' where user_id = 3", []),
-        # Tags of somebody who had none before do not stand in for those that are gone.
+        # New tags of a member who had none do not make up for lost ones.
         (
             "update {candidates} set top_tags = case when user_id = 1 then jsonb_build_array(7) else '[]' end",
             ["all tags, which 2 published snapshots have"],
@@ -211,7 +211,7 @@ def test_loss_check_reports_a_collapse_and_accepts_an_ordinary_change(
 def test_role_that_owns_the_schemas_runs_without_rights_on_the_database(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, make_database: Callable[[], str]
 ) -> None:
-    """And an analyst who may only read can export."""
+    """An analyst's role that can only read can export."""
     awkward_whiteballoon(whiteballoon)
     url = make_database()
     connection = psycopg2.connect(url)
@@ -248,13 +248,13 @@ def test_grants_follow_the_two_role_vars_and_stay_as_they_are_without_them(
     roles = ["--vars", "{analyst_roles: [grants_analyst], bio_roles: [grants_bio]}"]
     wrapper.snapshot("--all")
     query(warehouse, f"grant select on {SNAPSHOTS} to grants_by_hand")
-    # The var of one kind of readers takes nothing from others.
+    # The var for one kind of reader revokes nothing from others.
     wrapper.succeed(*build, "--vars", "{analyst_roles: [grants_analyst]}")
     (analyst, for_analysts), by_hand = query(warehouse, readers)
     assert (analyst, by_hand) == ("grants_analyst", ("grants_by_hand", ["signal_profile_snapshots"]))
     again = wrapper.succeed(*build).stdout
     assert query(warehouse, readers) == [(analyst, for_analysts), by_hand]
-    # What became of a view, which was not dropped.
+    # dbt reports the view as unchanged, and did not drop it.
     assert re.search(r"OK created sql published_view model signal_profiles.signal_profile_links .*\[.*UNCHANGED", again)
     assert "DROP VIEW" not in again
 

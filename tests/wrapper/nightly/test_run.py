@@ -1,4 +1,4 @@
-"""Runs of `wrapper snapshot`: scope, dry run, removal, files, log and metrics, each as an operator would see it."""
+"""`wrapper snapshot` is run as operators run it: scope, dry run, removal, files, log and metrics."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def counts(entry: dict[str, Any]) -> tuple[int, int, int, int]:
 
 @pytest.fixture
 def two_groups(whiteballoon: WhiteBalloon) -> WhiteBalloon:
-    """Users 1, 2 and 3 in groups a and b, with one message each in each, and user 4 who never wrote."""
+    """Users 1, 2 and 3 are in groups a and b and wrote one message in each; user 4 is in a and never wrote."""
     whiteballoon.group(1, 2, 3, 4, slug="a", name="A", request_id=1)
     whiteballoon.group(1, 2, 3, slug="b", name="B", request_id=2)
     for user_id in (1, 2, 3):
@@ -70,10 +70,10 @@ def test_scoped_run_replaces_exactly_the_rows_in_its_scope(
     assert moved == {(1, "a"), (4, "a")}
     assert {after[key][2] for key in moved} == {entry["run_id"]}
 
-    # A group without messages left disappears with the next run whose scope covers it.
+    # If a group has no messages left, the next run whose scope covers it removes its rows.
     two_groups.execute("update request_comments set deleted_at = '2026-01-01 00:00:00' where help_request_id = 2")
     assert counts(wrapper.snapshot("--all", "--group-slug", "b")) == (0, 0, 0, 3)
-    # A slug that has only a published row is known too; here even that is gone with its memberships.
+    # A slug that only published rows have is known too; without memberships, this run removes them.
     two_groups.execute("delete from user_attributes where key = 'signal_import_group:a'")
     assert counts(wrapper.snapshot("--all", "--group-slug", "a")) == (0, 0, 0, 3)
     assert published(warehouse) == {}
@@ -98,7 +98,7 @@ def test_dry_run_reports_changes_and_leaves_the_published_schema_as_it_was(
     assert counts(wrapper.snapshot("--all", "--dry-run")) == (6, 1, 5, 0)
     assert (query(warehouse, catalogue), published(warehouse), hashes(warehouse)) == before
 
-    # The dry run's candidates are another invocation's: nothing publishes them.
+    # The dry run's candidates are from another invocation, so they cannot be published.
     result = wrapper("dbt", "run", "--select", "signal_profile_snapshots")
     assert result.code == 1
     assert "Nothing is published in part or untested" in result.stderr
@@ -141,7 +141,7 @@ def test_run_log_has_one_line_per_run_and_json_prints_the_same_entry(
     disabled = wrapper.succeed("snapshot", "--all", "--json", PROFILE_SIGNAL_GLAZE="")
     assert json.loads(disabled.stdout)["status"] == "disabled"
     assert "PROFILE_SIGNAL_GLAZE is off" in disabled.stderr
-    # What a killed run may leave behind does not touch the next line.
+    # Half a line that a killed run left does not damage the next one.
     with log.open("a") as file:
         file.write('{"timestamp": "20')
     failed = wrapper("snapshot", "--user", "99")
@@ -205,13 +205,13 @@ def test_run_without_a_reader_of_its_output_has_its_usual_exit_code_and_status(
 ) -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
-    # Without it there is a warning to say.
+    # Without this file, the run has a warning to print.
     (wrapper.cwd / "data" / "comment_llm_insights.db").unlink()
     for arguments, code, status in ((["--all"], 0, "success"), (["--user", "99"], 2, "refused")):
         done = subprocess.run(
             [WRAPPER, "snapshot", "--json", *arguments],
             cwd=wrapper.cwd,
-            # Not PYTHONUNBUFFERED, under which nothing is left to be written at the end.
+            # PYTHONUNBUFFERED is not set, so that something is left to be written at the end.
             env={"PATH": os.environ["PATH"], **wrapper.environ},
             stdout=write_end,
             stderr=write_end,

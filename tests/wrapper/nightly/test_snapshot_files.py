@@ -1,4 +1,4 @@
-"""The files of --output-dir: their names, which of them are stale, and what happens where one cannot be written."""
+"""Files in --output-dir have valid names, stale ones are deleted, and one that cannot be written stops no other."""
 
 import hashlib
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""A night on which nothing has changed builds nothing, and every kind of change ends that."""
+"""If nothing has changed since the last run, a run builds nothing; after any kind of change, it builds."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ select (select array_agg(xmin || t::text order by user_id, group_slug) from {0}.
 """.format("signal_profiles")
 EDITS = [
     f"update {SNAPSHOTS} set message_count = message_count + 1 where user_id = 3",
-    # Back to what it was, by hand.
+    # The row is written again with the same values.
     f"update {SNAPSHOTS} set message_count = message_count where user_id = 3",
     f"delete from {SNAPSHOTS} where user_id = 3",
     f"truncate {SNAPSHOTS}",
@@ -68,7 +68,7 @@ def test_run_when_nothing_has_changed_builds_nothing(
     rebuilt = wrapper.snapshot("--all", "--rebuild")
     assert rebuilt["built"] is True
     assert rebuilt["snapshots_digest"] == entry["snapshots_digest"]
-    # And a night after that one needs nothing again, nor does one after a change that was undone.
+    # The next run builds nothing either, although a change was made and undone.
     comment_id = awkward.comment(3, "more")
     awkward.execute("delete from request_comments where id = ?", comment_id)
     assert wrapper.snapshot("--all")["built"] is False

@@ -1,4 +1,4 @@
-"""Reactions: every emoji there is counts."""
+"""In reactions, every emoji counts."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ IS_EMOJI = "select position, {{ is_emoji('body') }} from texts order by position
 
 
 def test_every_emoji_of_the_emoji_package_counts(server: Server, tmp_path: Path) -> None:
-    """Fully qualified, minimally qualified, unqualified and components alike, as the rule says in any qualification."""
+    """The rule counts any qualification: fully qualified, minimally qualified, unqualified and components."""
     url = server.create_database("emoji")
     words = list(emoji.EMOJI_DATA)
     fully_qualified = [word for word in words if emoji.EMOJI_DATA[word]["status"] == emoji.STATUS["fully_qualified"]]

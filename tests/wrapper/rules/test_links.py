@@ -1,4 +1,4 @@
-"""Links: what the SQL finds is what linkify-it-py finds, in thousands of texts."""
+"""In thousands of texts, the SQL finds the links that linkify-it-py finds."""
 
 import random
 from collections import defaultdict
@@ -49,7 +49,7 @@ HAND_PICKED = [
 
 
 def expected_links(text: str) -> list[str]:
-    """What the rule says: the library's matches, but for those followed by @ and those in too long a stretch."""
+    """Return the library's matches, except those followed by @ and those in too long a stretch, as the rule says."""
     linkify = LinkifyIt(
         {"ftp:": None, "//": None, "mailto:": None}, {"fuzzy_link": False, "fuzzy_email": False, "fuzzy_ip": False}
     )

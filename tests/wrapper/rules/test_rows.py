@@ -1,4 +1,4 @@
-"""Whole rows, worked out by hand from docs/rules.md, of a database that the project did not write."""
+"""Rows of a database that the project did not write equal those worked out by hand from docs/rules.md."""
 
 import contextlib
 from typing import Any
@@ -59,7 +59,7 @@ def awkward_whiteballoon(wb: WhiteBalloon) -> list[dict[str, Any]]:
         at="2024-01-02 00:00:00",
     )
     wb.comment(2, "https://b.example?b&&UTM_x=1&c https://early.example:80", at="2024-01-01 00:00:00")
-    # 3: six links and six tags: the five most frequent, of equals the first.
+    # 3: six links and six tags; the five most frequent are kept, and of equals the first.
     wb.comment(3, " ".join(f"http://{c}.example" for c in "abcdef"), tags=["a,b", '["c", "d"]', '["e","f","f"]'])
     # 4: reactions: commas in names, keycaps, a bare digit, no emoji, another line of that form.
     wb.comment(4, "(Reactions: no 👍)\ntext\n\n(Reactions: Smith, Jr. ❤️, Agent 7, Max 1️⃣, Ana ❤, 🏳️‍🌈, Bo +1)\n \n")
@@ -70,13 +70,13 @@ def awkward_whiteballoon(wb: WhiteBalloon) -> list[dict[str, Any]]:
     wb.comment(6, "x", tags=['["a", 1, null, "  ", " b ", "n\\u0000", "\\ud800!"]', ' a ,, "q" ', '{"k": "a"}'])
     wb.comment(6, "y", tags=[None, "", "[]"])
     wb.comment(6, "z", tags=["[NaN]", "A", '["A"] x'])
-    # 7: what is no link; a quote with a tab and Windows line ends.
+    # 7: texts that are not links; a quote with a tab and Windows line ends.
     wb.comment(
         7, "> a\r\n\r\nwww.x.example a@x.example ftp://x.example xhttp://x.example http://x.example@ http://\r\n"
     )
-    # 8: a slug with everything in it stands in for a blank name.
+    # 8: a slug with special characters replaces a blank name.
     wb.comment(8, "it's", request_id=4, at="2024-12-31 23:59:59.999999")
-    # 9: of two memberships the first counts, whose name differs in case from the other group's.
+    # 9: the first of two memberships counts; its name differs in case from the other group's.
     wb.comment(9, "x", request_id=3)
     wb.comment(9, "y", request_id=1)
     # 10: no request of that name. 11: an empty slug. 12: no membership.

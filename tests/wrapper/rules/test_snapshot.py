@@ -1,4 +1,4 @@
-"""The snapshot's type, its canonical JSON and its hash."""
+"""The snapshot's type, its canonical JSON and its hash are as specified."""
 
 import json
 from datetime import UTC, datetime
@@ -60,7 +60,7 @@ def test_canonical_json_and_hash_are_those_of_the_two_specified_examples(
 def test_keys_are_sorted_by_code_point_and_not_by_utf_16() -> None:
     text = SignalProfileSnapshot.from_dict({**EMPTY.to_dict(), "reaction_counts": {"😂": 1, "\uff5e": 2, "z": 3}})
     assert '{"z": 3, "\\uff5e": 2, "\\ud83d\\ude02": 1}' in text.canonical_json()
-    # Consumers that take the first of equals read the same order.
+    # Consumers that keep the first of equals read the same order.
     assert list(text.to_dict()["reaction_counts"]) == ["z", "\uff5e", "😂"]
 
 

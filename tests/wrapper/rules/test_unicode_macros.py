@@ -21,7 +21,7 @@ def matched_by(pattern: str) -> set[int]:
 
 
 def as_ranges(codes: Iterable[int]) -> str:
-    """Write code points as macros/text/unicode_classes.sql has them."""
+    """Write code points as macros/text/unicode_classes.sql does."""
     runs: list[list[int]] = []
     for code in sorted(codes):
         if runs and runs[-1][1] == code - 1:

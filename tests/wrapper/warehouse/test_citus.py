@@ -1,4 +1,4 @@
-"""The same promises on a Citus cluster.
+"""The same promises hold on a Citus cluster.
 
 CITUS_URL names its coordinator, a superuser, and a database that nothing else uses. The tests share the cluster and
 crash its workers, so they run one after another: pytest -m citus -n0
@@ -40,14 +40,14 @@ COPIES = {("request_comments", "id"), ("comment_llm_analyses", "comment_id")}
 MODELS = {"int_messages", "int_link_stats", "int_tag_stats", "int_month_stats", "int_reactions", "int_attachments"}
 SCHEMAS = ("signal_profiles", "signal_profiles_source", "signal_profiles_intermediate", "wb")
 ROWS = "select * from signal_profiles.signal_profile_snapshots order by user_id, group_slug"
-# As the superuser that a test is, a session can have the server's own user kill the process that serves it, which the
-# server takes for a crash.
+# The tests connect as a superuser, so a session can kill the server process that serves it. The server treats that
+# as a crash.
 CRASH = "copy (select 1) to program 'kill -9 $PPID'"
 
 
 @pytest.fixture(scope="module")
 def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One STORAGE_DIR for all, since dbt remembers its parse there; and the file that switches distribution on."""
+    """One STORAGE_DIR for all tests, since dbt keeps its parse there; its vars.yml switches distribution on."""
     folder = tmp_path_factory.mktemp("storage")
     (folder / "vars.yml").write_text("distributed: true\n")
     return folder
@@ -55,7 +55,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def coordinator() -> Iterator[Connection]:
-    """A session of the test's own: an older one may have connections to a worker that has crashed since."""
+    """A new session for each test: an older one may have connections to a worker that has crashed since."""
     connection = psycopg2.connect(URL)
     connection.autocommit = True
     yield connection
@@ -91,7 +91,7 @@ def wrapper(tmp_path: Path, storage: Path) -> Wrapper:
 
 @pytest.fixture
 def published(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> list[dict[str, Any]]:
-    """The payloads that the awkward WhiteBalloon must have, which are published on the cluster."""
+    """The payloads of the awkward WhiteBalloon, which is published on the cluster."""
     expected = awkward_whiteballoon(whiteballoon)
     wrapper.snapshot("--all")
     return expected
@@ -135,7 +135,7 @@ def test_large_tables_alone_are_spread_over_the_workers(distributed: Wrapper, co
         "select c.relname, t.distribution_column from citus_tables as t join pg_class as c on c.oid = t.table_name",
     )
     assert set(spread) == COPIES | {(name, "membership_id") for name in MODELS}
-    # Every shard is on a worker, has the write-ahead log, and every worker has some.
+    # Every shard is on a worker and in the write-ahead log, and every worker has some.
     shards = query(coordinator, "select distinct nodename, nodeport from citus_shards")
     assert set(shards) == set(query(coordinator, "select nodename, nodeport from pg_dist_node where groupid > 0"))
     assert len(shards) > 1
@@ -157,7 +157,7 @@ def test_workers_fill_their_own_shards_of_a_count(
 def test_workers_send_rows_to_each_other_not_to_the_coordinator(
     model: str, sent: int, compiled: dict[str, str], distributed: Wrapper, coordinator: Connection
 ) -> None:
-    """What is sent to them is small: the memberships, the requests, the kinds of attachments."""
+    """Only small tables are sent to all workers: the memberships, the requests, the kinds of attachments."""
     found = plan(coordinator, f"insert into signal_profiles_intermediate.{model} {compiled[model]}")
     assert "INSERT/SELECT method: repartition" in found
     assert found.count("Distributed Subplan") == sent
@@ -166,7 +166,7 @@ def test_workers_send_rows_to_each_other_not_to_the_coordinator(
 def test_candidates_and_bio_inputs_are_aggregated_on_the_workers(
     compiled: dict[str, str], distributed: Wrapper, coordinator: Connection
 ) -> None:
-    """No subplan is a table of messages, links or analyses as it stands."""
+    """No subplan sends a whole table of messages, links or analyses."""
     _, memberships = plan(coordinator, compiled["int_snapshot_candidates"]).split("Distributed Subplan")
     assert memberships.splitlines()[1].endswith("->  Seq Scan on signal_profiles_intermediate.int_memberships")
     _, memberships, latest, inputs = plan(coordinator, compiled["int_bio_inputs"]).split("Distributed Subplan")
@@ -195,7 +195,7 @@ def test_scoped_run_on_citus_replaces_its_scope_and_a_dry_run_nothing(
     after = query(coordinator, ROWS)
     assert [row for row in after if row[0] != user_id] == [row for row in before if row[0] != user_id]
     assert [row for row in after if row[0] == user_id] != [row for row in before if row[0] == user_id]
-    # One run at a time.
+    # Another run is refused while the lock is held.
     query(coordinator, f"select pg_advisory_lock({LOCK})")
     assert wrapper("snapshot", "--all").code == 75
     query(coordinator, f"select pg_advisory_unlock({LOCK})")
@@ -227,7 +227,7 @@ def test_whiteballoon_in_the_coordinator_is_read_in_place(
     entry = wrapper.snapshot("--all")
     assert entry["snapshots_digest"] == digest_of(expected)
     assert exported(wrapper) == expected
-    # What is joined with its tables stays beside them.
+    # Tables that are joined with WhiteBalloon's stay on the coordinator.
     spread = query(coordinator, "select relname from citus_tables as t join pg_class as c on c.oid = t.table_name")
     assert {name for (name,) in spread} == MODELS
     # Copies of its tables may be distributed.
@@ -305,7 +305,7 @@ def running(coordinator: Connection, pattern: str) -> bool:
 
 
 def crash_a_worker(coordinator: Connection) -> None:
-    """Have one worker end as in a crash, and wait until it is there again."""
+    """Crash one worker, and wait until it is back."""
     node = "select nodename, nodeport from pg_dist_node where groupid > 0 order by nodeid limit 1"
 
     def succeeds(statement: str) -> bool:
@@ -317,5 +317,5 @@ def crash_a_worker(coordinator: Connection) -> None:
 
 
 def nothing_prepared(coordinator: Connection) -> None:
-    """Wait until no worker has a prepared transaction; Citus looks for those that were left once a minute."""
+    """Wait until no worker has a prepared transaction; once a minute, Citus ends those that were left."""
     wait_until(lambda: set(on_workers(coordinator, "select count(*) from pg_prepared_xacts")) == {"0"}, seconds=150)

@@ -1,4 +1,4 @@
-"""Each of libpq's parameters in WAREHOUSE_URL holds for the wrapper's connection and dbt's, or is refused by name."""
+"""Each libpq parameter in WAREHOUSE_URL applies to the wrapper's connection and dbt's, or is refused by name."""
 
 import ctypes
 import os

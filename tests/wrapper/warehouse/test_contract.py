@@ -1,4 +1,4 @@
-"""The version of the published contract, and what an upgrade names before it touches it."""
+"""Another version of the published contract is refused, and an upgrade first lists what it would drop."""
 
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
@@ -28,7 +28,7 @@ def test_contract_version_that_differs_is_refused_until_the_upgrade(
     query(warehouse, "create view analysts.active as select * from signal_profiles.signal_profile_links")
     query(warehouse, 'create view analysts."of the active" as select * from analysts.active')
     query(warehouse, "create view analysts.unconcerned as select * from signal_profiles.signal_profile_snapshot_hashes")
-    # The version is not what somebody writes into a comment.
+    # While the table of the version exists, a version in a comment does not count.
     query(warehouse, f"comment on table {SNAPSHOTS} is 'Old. Contract version 70.'")
     assert wrapper.succeed("upgrade").stderr == "nothing to upgrade\n"
     query(warehouse, f"update {CONTRACT} set contract_version = 70")
@@ -43,7 +43,7 @@ def test_contract_version_that_differs_is_refused_until_the_upgrade(
     assert "Schema signal_profiles holds version 70 of the published contract" in by_hand.stdout + by_hand.stderr
     assert query(warehouse, f"table {CONTRACT}") == [(70,)]
     assert wrapper.log()[-1]["status"] == "failed"
-    # What would move can be seen before.
+    # A dry run shows beforehand what would change.
     assert wrapper.snapshot("--all", "--dry-run")["changed"] == 0
 
     named = wrapper.succeed("upgrade").stderr.splitlines()
@@ -69,7 +69,7 @@ def test_contract_version_that_differs_is_refused_until_the_upgrade(
 def test_contract_version_without_its_table_is_read_from_the_comment(
     wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
 ) -> None:
-    """As in an installation from before the table; version 1 is the only one that was published without it."""
+    """Installations from before the table have none; version 1 is the only one that was published without it."""
     query(warehouse, f"drop table {CONTRACT}")
     query(warehouse, f"comment on table {SNAPSHOTS} is 'Old. Contract version 70.'")
     assert wrapper("snapshot", "--all").stderr.startswith("wrapper: schema signal_profiles holds version 70 of")
@@ -83,7 +83,7 @@ def test_contract_version_without_its_table_is_read_from_the_comment(
 def test_published_columns_that_differ_under_one_contract_version_are_refused(
     wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
 ) -> None:
-    """As where somebody added a column to the model and its contract alone."""
+    """This simulates a column that was added to the model and its contract without raising the version."""
     query(warehouse, f"alter table {SNAPSHOTS} rename column request_ids to requests")
     refused = wrapper("snapshot", "--all")
     assert (refused.code, refused.stderr) == (

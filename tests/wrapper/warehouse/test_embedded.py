@@ -1,4 +1,4 @@
-"""The embedded Postgres, as `wrapper db` and every command without WAREHOUSE_URL use it."""
+"""`wrapper db` and every command without WAREHOUSE_URL use the embedded Postgres."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ def postmaster(server: EmbeddedServer) -> int:
 
 @pytest.fixture
 def alone(tmp_path: Path) -> Iterator[Wrapper]:
-    """The wrapper with nothing set but the flag, below a directory that only its owner may enter."""
+    """The wrapper with only PROFILE_SIGNAL_GLAZE set, below a directory that only its owner can enter."""
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     cwd = home / "it's a, clone"
@@ -80,7 +80,7 @@ def test_embedded_server_after_db_start_can_be_reached_until_db_stop(alone: Wrap
         )
         assert cursor.fetchall() == [("b", "UTF8")]
     connection.close()
-    # A command that did not start it does not stop it.
+    # A command does not stop a server that it did not start.
     WhiteBalloon(alone.cwd / "data")
     alone.succeed("load")
     assert alone.succeed("db", "status").stdout == "running\n"
@@ -107,7 +107,7 @@ def test_embedded_server_left_by_a_killed_run_is_stopped_by_the_next_command(alo
     whiteballoon = WhiteBalloon(alone.cwd / "data")
     whiteballoon.execute("begin exclusive")
     process = alone.start("load")
-    # It waits for WhiteBalloon now, with its connection open.
+    # The load waits for WhiteBalloon now, with its connection open.
     refusal = "wrapper: a run is using the embedded Postgres: wait for its end, then stop it\n"
     wait_until(lambda: alone("db", "stop").stderr == refusal)
     assert alone("db", "stop").code == 2
@@ -193,7 +193,7 @@ def test_stale_pid_file_that_names_another_program_is_not_a_running_server(alone
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a namespace of processes")
 def test_embedded_server_of_another_container_is_used_but_not_stopped(alone: Wrapper) -> None:
-    """The two share the files, as on a volume, but process ids mean nothing in the other one."""
+    """Two containers share the files, as on a volume, but process ids of one mean nothing in the other."""
     WhiteBalloon(alone.cwd / "data")
     script = f"mount -t proc proc /proc && {WRAPPER} db start && cat"
     namespaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script]
@@ -245,7 +245,7 @@ def test_root_without_namespaces_gets_one_line_that_names_warehouse_url(alone: W
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
 def test_db_start_as_root_on_a_system_without_other_users_succeeds(alone: Wrapper) -> None:
-    """As in a container: its list of users ends with nobody."""
+    """In a container, the list of users may end with nobody."""
     users = [line for line in Path("/etc/passwd").read_text().splitlines() if line.startswith(("root:", "nobody:"))]
     (alone.cwd / "passwd").write_text("\n".join([*users, ""]))
     system = ["unshare", "--mount", "sh", "-c", 'mount --bind passwd /etc/passwd && exec "$@"', "sh"]
@@ -281,7 +281,7 @@ def test_ctrl_c_in_db_psql_cancels_the_statement_and_the_server_stops_as_usual(a
     process = alone.start("db", "psql", "-X", "--command", "select pg_sleep(60)", start_new_session=True)
     server = EmbeddedServer(alone.cwd / "storage" / "postgres")
     wait_until(server.is_running)
-    # It is started under this lock.
+    # The server is started under this lock.
     with server.guard():
         url = server.url()
     with contextlib.closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""One run at a time, and runs that are ended from outside: with real processes and real signals."""
+"""Only one run works at a time, and runs can be ended from outside; processes and signals are real."""
 
 import json
 import signal
@@ -11,7 +11,7 @@ from tests.wrapper.conftest import Wrapper, query, wait_until
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 LOCK = "hashtextextended('signal-profile-snapshots:signal_profiles', 0)"
-# What dbt replaces when it builds the first model, there before the run and locked.
+# dbt replaces this table when it builds the first model; tests create it before the run and lock it.
 IN_THE_WAY = """
 create schema signal_profiles_intermediate;
 create table signal_profiles_intermediate.int_memberships ();
@@ -31,7 +31,7 @@ def one_member(whiteballoon: WhiteBalloon) -> WhiteBalloon:
 
 
 def stuck_in_dbt(wrapper: Wrapper, warehouse: Connection, blocker: Connection) -> "subprocess.Popen[str]":
-    """Start a run and hold it where dbt puts the memberships in place."""
+    """Start a run and block it where dbt replaces the memberships."""
     query(warehouse, IN_THE_WAY)
     query(blocker, LOCKED)
     process = wrapper.start("snapshot", "--all", "--json")
@@ -88,7 +88,7 @@ def test_run_interrupted_in_dbt_says_so_and_publishes_nothing(
 def test_interrupt_during_a_wait_outside_of_dbt_ends_the_run(
     wrapper: Wrapper, one_member: WhiteBalloon, warehouse: Connection, blocker: Connection, what: str
 ) -> None:
-    """In C code, that of libpq or of SQLite, where Python's signal handlers do not run."""
+    """The run waits in C code, of libpq or of SQLite, where Python's signal handlers do not run."""
     if what == "table":
         query(warehouse, "create schema signal_profiles_source")
         query(warehouse, "create table signal_profiles_source.user_attributes ()")
@@ -99,7 +99,7 @@ def test_interrupt_during_a_wait_outside_of_dbt_ends_the_run(
     waits = {"table": "wait_event_type = 'Lock'", "file": "application_name = 'signal-profile-snapshots'"}[what]
     wait_for(warehouse, f"count(*) > 0 from pg_stat_activity where {waits}")
     process.send_signal(signal.SIGTERM)
-    # Of the lock_timeout of 60 seconds, or of as long a wait for the file, nothing is left.
+    # The run does not wait for the lock_timeout of 60 seconds, nor as long for the file.
     assert process.communicate(timeout=20)[1] == "wrapper: interrupted\n"
     assert process.returncode == 130
     assert [entry["status"] for entry in wrapper.log()] == ["interrupted"]

@@ -17,7 +17,7 @@ _C = "locale_provider libc locale 'C'"
 _UTF8 = "locale_provider libc locale 'C.UTF-8'"
 _ICU = "locale_provider icu icu_locale 'tr-TR' locale 'C.UTF-8'"
 _BUILTIN = "locale_provider builtin builtin_locale 'C.UTF-8' locale 'C'"
-# The wheel's servers know neither ICU nor, but for 18's built-in one, more locales than these.
+# The wheel's servers have neither ICU nor, apart from 18's built-in one, more locales than these.
 LOCALES = {"15": [_C, _UTF8, _ICU], "16": [_C, _UTF8], "17": [_C, _UTF8, _ICU, _BUILTIN], "18": [_C, _BUILTIN]}
 WB_SCHEMA = """
 create schema wb;
@@ -42,7 +42,7 @@ def test_rows_and_hashes_are_the_same_on_every_server_in_every_locale(
 
 
 def digest_of(rows: list[dict[str, Any]]) -> str:
-    """The digest of the rows' hashes, with nothing but the standard library."""
+    """Return the digest of the rows' hashes, using only the standard library."""
     hashes = sorted(hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest() for row in rows)
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
@@ -83,7 +83,7 @@ def test_whiteballoon_on_postgres_is_read_in_place_with_the_same_hashes(
             "select table_schema, count(*) from information_schema.tables where table_schema = 'wb' group by 1"
         )
         assert cursor.fetchall() == [("wb", 3)]
-        # Nothing of ours stands on WhiteBalloon's tables, so its migrations are free.
+        # Nothing of this project depends on WhiteBalloon's tables, so its migrations are not blocked.
         cursor.execute("alter table wb.request_comments alter column body type text")
         cursor.execute("drop table wb.help_requests")
     connection.close()
@@ -97,7 +97,7 @@ def test_whiteballoon_on_postgres_is_read_in_place_with_the_same_hashes(
 def test_run_with_a_failing_data_test_keeps_the_published_rows_as_they_were(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, make_database: Callable[[], str]
 ) -> None:
-    """A comment id used twice is something that only WhiteBalloon on Postgres without its keys could have."""
+    """Only a WhiteBalloon on Postgres without its keys could have two comments with one id."""
     awkward_whiteballoon(whiteballoon)
     url = make_database()
     copy_to_postgres(whiteballoon, url)

@@ -18,7 +18,7 @@ class BioLLMResult:
 
 
 class SignalProfileBioLLM:
-    """The model `slow` takes a while for each; another fails users 1 to 3 and is overtaken by a person for user 4."""
+    """The model `slow` sleeps for each member; another fails for users 1 to 3, and a person overrides user 4's bio."""
 
     def __init__(self, *, model: str | None = None) -> None:
         if model == "unknown":

@@ -1,4 +1,4 @@
-"""Mirrors `fallback_bio(snapshot, analyses) -> BioPayload`, which takes the last analysis for the latest."""
+"""Mirrors `fallback_bio(snapshot, analyses) -> BioPayload`, which treats the last analysis as the latest."""
 
 import dataclasses
 from collections.abc import Iterable

@@ -1,6 +1,6 @@
 """Mirrors `HighlightMeta`, `get(session, user_id)` and `upsert_auto(session, *, …)`, which leaves overrides alone.
 
-Like WhiteBalloon's they read a row once per session, and leave the commit to the caller.
+Like WhiteBalloon's, they read a row once per session and leave the commit to the caller.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ class Base(DeclarativeBase):
 
 
 class Highlight(Base):
-    """What was passed to upsert_auto is the text of the bio."""
+    """bio_text holds what was passed to upsert_auto, as JSON."""
 
     __tablename__ = "user_profile_highlights"
 
