@@ -177,7 +177,7 @@ def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
         yield Operated(machine)
 
 
-def test_whiteballoon_on_sqlite(operated: Operated) -> None:
+def test_deploy_page_on_sqlite_runs_nights_and_leaves_no_file_behind(operated: Operated) -> None:
     before = operated.files()
     [prepare] = commands("WhiteBalloon on SQLite")
     operated.look_before(prepare)
@@ -189,7 +189,9 @@ def test_whiteballoon_on_sqlite(operated: Operated) -> None:
     assert operated.files() == before
 
 
-def test_whiteballoon_on_postgres(operated: Operated, tmp_path: Path) -> None:
+def test_deploy_page_on_postgres_runs_nights_and_leaves_no_file_role_or_right_behind(
+    operated: Operated, tmp_path: Path
+) -> None:
     machine = operated.machine
     machine.run("""
         systemctl start postgresql

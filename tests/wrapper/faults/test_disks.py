@@ -18,7 +18,7 @@ def run(disk: SmallDisk, wrapper: Wrapper, *arguments: str) -> str:
 
 
 @pytest.mark.full
-def test_a_full_disk_under_the_warehouse(
+def test_run_on_a_full_warehouse_disk_fails_with_one_line_and_keeps_the_rows(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, request: pytest.FixtureRequest
 ) -> None:
     awkward_whiteballoon(whiteballoon)
@@ -43,7 +43,7 @@ def test_a_full_disk_under_the_warehouse(
     run(disk, of_server, "db", "stop")
 
 
-def test_a_full_disk_under_the_storage_directory(
+def test_run_on_a_full_storage_disk_says_that_its_log_cannot_be_written(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, request: pytest.FixtureRequest
 ) -> None:
     awkward_whiteballoon(whiteballoon)
@@ -71,7 +71,7 @@ def test_a_full_disk_under_the_storage_directory(
 
 
 @pytest.mark.full
-def test_a_full_disk_under_the_output_directory(
+def test_run_on_a_full_output_disk_counts_stale_files_and_the_next_writes_them(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, request: pytest.FixtureRequest
 ) -> None:
     awkward_whiteballoon(whiteballoon)
@@ -93,7 +93,7 @@ def test_a_full_disk_under_the_output_directory(
     assert payloads == sorted(json.dumps(json.loads(line)["snapshot"], sort_keys=True) for line in lines)
 
 
-def test_a_read_only_storage_directory(
+def test_run_on_a_read_only_storage_disk_fails_with_one_line(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, request: pytest.FixtureRequest
 ) -> None:
     disk = SmallDisk(wrapper.cwd / "storage", 1)

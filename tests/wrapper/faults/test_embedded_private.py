@@ -76,7 +76,9 @@ def connect(path: Path) -> None:
 
 
 @as_root
-def test_another_user_cannot_connect(running: EmbeddedServer, open_folder: Path) -> None:
+def test_embedded_server_refuses_its_socket_and_data_to_another_user(
+    running: EmbeddedServer, open_folder: Path
+) -> None:
     # That the server sees to it shows where anybody may enter and connect: there the other user can.
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(open_folder / "s"))
@@ -91,7 +93,7 @@ def test_another_user_cannot_connect(running: EmbeddedServer, open_folder: Path)
 
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only Linux says in /proc what a process listens on")
-def test_it_has_no_socket_but_its_own(running: EmbeddedServer) -> None:
+def test_embedded_server_listens_on_its_private_socket_and_on_no_port(running: EmbeddedServer) -> None:
     postmaster = int((running.data_dir / "postmaster.pid").read_text().splitlines()[0])
     children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
     held = set()
@@ -113,7 +115,7 @@ def test_it_has_no_socket_but_its_own(running: EmbeddedServer) -> None:
     assert held & networked == set()
 
 
-def test_no_mode_is_widened_and_no_user_made(open_folder: Path) -> None:
+def test_load_on_the_embedded_server_widens_no_mode_and_adds_no_user(open_folder: Path) -> None:
     storage = open_folder / "a" / "storage"
     storage.parent.mkdir(mode=0o711)
     looked_at = [*storage.parents, Path("/etc/passwd"), Path("/etc/group"), bundled_programs()]
@@ -132,7 +134,7 @@ def test_no_mode_is_widened_and_no_user_made(open_folder: Path) -> None:
 
 
 @as_root
-def test_where_root_has_no_namespace_another_user_passes_through_but_sees_nothing(open_folder: Path) -> None:
+def test_storage_without_a_namespace_for_root_can_be_entered_but_not_read(open_folder: Path) -> None:
     """Other users can then enter STORAGE_DIR if they know a name in it, but not what is in it."""
     programs = open_folder / "bin"
     programs.mkdir()

@@ -184,7 +184,7 @@ class Life(RuleBasedStateMachine):
             self._execute(statement, *parameters, comment_id)
 
 
-def test_any_history_ends_where_a_build_from_scratch_does(
+def test_full_run_after_any_history_gives_the_rows_of_a_build_from_scratch(
     wrapper: Wrapper,
     warehouse: Connection,
     tmp_path: Path,

@@ -90,7 +90,7 @@ def random_moment(rng: random.Random, seconds: float) -> float:
     return rng.uniform(0.75 * seconds, 1.05 * seconds) if rng.random() < 1 / 3 else rng.uniform(0, seconds)
 
 
-def test_a_killed_run_leaves_whole_rows_and_the_next_one_needs_no_help(
+def test_killed_run_leaves_whole_rows_and_the_next_one_succeeds(
     history: History, amount: Callable[[int, int], int], record_property: Callable[[str, object], None]
 ) -> None:
     rng = random.Random(1)
@@ -119,7 +119,7 @@ def test_a_killed_run_leaves_whole_rows_and_the_next_one_needs_no_help(
     "number",
     [pytest.param(signal.SIGTERM, id="SIGTERM"), pytest.param(signal.SIGINT, id="SIGINT", marks=pytest.mark.full)],
 )
-def test_an_interrupted_run_says_so_within_five_seconds(
+def test_interrupted_run_says_so_within_five_seconds_and_leaves_whole_rows(
     history: History,
     number: signal.Signals,
     amount: Callable[[int, int], int],

@@ -81,21 +81,21 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return Run(done.returncode, done.stderr, asked, calls.read_text() if tracer else "")
 
 
-def test_a_run_needs_no_network(run: Run) -> None:
+def test_run_without_a_network_publishes(run: Run) -> None:
     if not without_network():
         pytest.skip("no network namespace can be made here")
     assert run.code == 0, run.stderr
     assert "published 1 snapshots" in run.stderr
 
 
-def test_python_asks_for_no_address_but_that_of_statsd(run: Run) -> None:
+def test_python_during_a_run_asks_for_the_statsd_address_only(run: Run) -> None:
     addresses = {tuple(address) for _, address in run.asked_by_python if isinstance(address, list)}
     assert addresses == {_STATSD}
     assert all(isinstance(address, list) for _, address in run.asked_by_python)
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed: it sees libpq and Postgres too")
-def test_no_system_call_names_another_address(run: Run) -> None:
+def test_system_calls_during_a_run_name_the_statsd_address_only(run: Run) -> None:
     """Not Postgres's either, which is talked to over its socket; no name server is asked."""
     sent = re.findall(r"(?:connect|sendto|sendm{1,2}sg)\(.*sa_family=AF_INET6?, .*", run.system_calls)
     statsd = f'sin_port=htons({_STATSD[1]}), sin_addr=inet_addr("{_STATSD[0]}")'

@@ -116,7 +116,7 @@ def different(compared: list[tuple[str, Parsed, Parsed]]) -> list[tuple[str, Par
     return [(body, found, expected) for body, found, expected in compared if found != expected]
 
 
-def test_bodies_are_read_as_the_rules_say(messages: Messages) -> None:
+def test_bodies_of_a_fixed_selection_are_read_as_the_rules_say(messages: Messages) -> None:
     @settings(max_examples=10, deadline=None, database=None, derandomize=True, suppress_health_check=_CHECKS)
     @example(HAND_PICKED)
     @given(BATCHES)
@@ -126,7 +126,7 @@ def test_bodies_are_read_as_the_rules_say(messages: Messages) -> None:
     check()
 
 
-def test_bodies_are_read_as_the_rules_say_for_as_long_as_there_is_time(
+def test_random_bodies_until_a_deadline_are_read_as_the_rules_say(
     messages: Messages, amount: Callable[[int, int], int], record_property: Callable[[str, object], None]
 ) -> None:
     """The short run begins with the same bodies each time, the full one with others."""

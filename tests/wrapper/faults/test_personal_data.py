@@ -128,7 +128,9 @@ VIOLATED_CHECK = (
     ],
     ids=["data test", "copy into a check", "copy into another type"],
 )
-def test_a_failing_run(wrapper: Wrapper, injection: tuple[str, str], code: int, said: str) -> None:
+def test_failing_run_names_the_cause_without_personal_data(
+    wrapper: Wrapper, injection: tuple[str, str], code: int, said: str
+) -> None:
     with injected(wrapper, *injection):
         result = wrapper("snapshot", "--all", "--rebuild")
     assert result.code == code
@@ -137,7 +139,7 @@ def test_a_failing_run(wrapper: Wrapper, injection: tuple[str, str], code: int, 
     assert quoted(wrapper, result) == []
 
 
-def test_dbt_at_its_most_talkative(wrapper: Wrapper, amount: Callable[[int, int], int]) -> None:
+def test_dbt_build_at_debug_level_writes_no_personal_data(wrapper: Wrapper, amount: Callable[[int, int], int]) -> None:
     """A violated constraint prints the row, unless somebody sees to it."""
     injections = [(VIOLATED_CHECK, "violates check constraint"), (FAILED_CAST, "(InvalidTextRepresentation)")]
     for injection, said in injections[: amount(1, 2)]:
@@ -149,7 +151,9 @@ def test_dbt_at_its_most_talkative(wrapper: Wrapper, amount: Callable[[int, int]
         assert said in results.read_text()
         assert quoted(wrapper, result) == []
     if amount(0, 1):
-        test_a_failing_run(wrapper, FAILED_CAST, 1, "invalid input syntax for type bigint (InvalidTextRepresentation)")
+        test_failing_run_names_the_cause_without_personal_data(
+            wrapper, FAILED_CAST, 1, "invalid input syntax for type bigint (InvalidTextRepresentation)"
+        )
 
 
 @pytest.mark.parametrize(
@@ -164,7 +168,9 @@ def test_dbt_at_its_most_talkative(wrapper: Wrapper, amount: Callable[[int, int]
         ),
     ],
 )
-def test_values_of_another_type(wrapper: Wrapper, tmp_path: Path, statement: str, said: str) -> None:
+def test_run_over_values_of_the_wrong_type_names_the_column_without_the_value(
+    wrapper: Wrapper, tmp_path: Path, statement: str, said: str
+) -> None:
     other = WhiteBalloon(tmp_path)
     other.group(1)
     other.comment(1, "hello")
@@ -195,7 +201,7 @@ def test_values_of_another_type(wrapper: Wrapper, tmp_path: Path, statement: str
         "do $$ begin perform 'Zyxwv'::uuid; end $$",
     ],
 )
-def test_the_line_of_an_error_has_no_value(wrapper: Wrapper, statement: str) -> None:
+def test_error_line_of_a_failed_statement_quotes_no_value(wrapper: Wrapper, statement: str) -> None:
     with contextlib.closing(psycopg2.connect(wrapper.environ["URL"])) as admin, pytest.raises(psycopg2.Error) as raised:
         query(admin, statement)
     line = first_line(raised.value)

@@ -39,7 +39,7 @@ def alone(umask: None, tmp_path: Path) -> Wrapper:
     )
 
 
-def test_everything_that_a_run_makes_is_private(
+def test_files_of_a_run_under_any_umask_are_private(
     alone: Wrapper, tmp_path: Path, amount: Callable[[int, int], int]
 ) -> None:
     before = os.umask(0)
@@ -68,7 +68,7 @@ def test_everything_that_a_run_makes_is_private(
     assert {mode(path) for path in beside} == {0o664}
 
 
-def test_a_directory_that_is_there_keeps_its_mode(alone: Wrapper, tmp_path: Path) -> None:
+def test_existing_directories_after_a_run_keep_their_mode(alone: Wrapper, tmp_path: Path) -> None:
     for name in ("storage", "out"):
         (tmp_path / name).mkdir()
         (tmp_path / name).chmod(0o751)

@@ -101,7 +101,7 @@ def published(deployed: Deployed, amount: Callable[[int, int], int]) -> Deployed
     return deployed
 
 
-def test_the_runner_can_run_but_change_nothing_of_whiteballoons(published: Deployed) -> None:
+def test_runner_role_reads_whiteballoon_but_can_change_nothing(published: Deployed) -> None:
     for statement in (
         "insert into wb.request_comments (id) values (99)",
         "update wb.request_comments set body = ''",
@@ -126,7 +126,7 @@ def test_the_runner_can_run_but_change_nothing_of_whiteballoons(published: Deplo
 
 
 @pytest.mark.parametrize("role", READERS)
-def test_a_reader_reads_what_is_published_and_no_comment(published: Deployed, role: str) -> None:
+def test_reader_role_reads_published_rows_and_no_message(published: Deployed, role: str) -> None:
     for relation in (
         "wb.request_comments",
         "wb.user_attributes",
@@ -162,7 +162,7 @@ def test_a_reader_reads_what_is_published_and_no_comment(published: Deployed, ro
     assert [word for word in WORDS if word in "".join(visible)] == []
 
 
-def test_bio_inputs_are_withheld_from_analysts_alone(published: Deployed) -> None:
+def test_bio_inputs_are_withheld_from_analysts_only(published: Deployed) -> None:
     """However often the file is applied, and whatever runs after it."""
     analyst, bio_generator = READERS
     for _ in range(2):
@@ -180,13 +180,13 @@ def test_bio_inputs_are_withheld_from_analysts_alone(published: Deployed) -> Non
     assert published.wrapper.succeed("freshness", WAREHOUSE_URL=published.as_role(analyst)).stdout
 
 
-def test_the_grants_name_the_tables_that_are_read() -> None:
+def test_grants_in_roles_sql_name_the_tables_that_are_read() -> None:
     text = (PROJECT_DIR / "deploy" / "roles.sql").read_text()
     own = [f"'{table.name}'" for table in source_tables() if table.source != "whiteballoon_analyses"]
     assert f"tablename in ({', '.join(own)})" in text
 
 
-def test_a_table_that_whiteballoon_re_created_is_named_with_what_to_do(published: Deployed) -> None:
+def test_run_after_whiteballoon_recreated_a_table_names_it_and_the_remedy(published: Deployed) -> None:
     published.wrapper.succeed("load")
     with contextlib.closing(psycopg2.connect(published.url)) as admin, admin:
         query(admin, "create table wb.fresh (like wb.help_requests including all)")
@@ -203,7 +203,7 @@ def test_a_table_that_whiteballoon_re_created_is_named_with_what_to_do(published
     published.wrapper.succeed("load")
 
 
-def test_backing_out_of_one_database_leaves_roles_that_another_one_uses(
+def test_backing_out_of_one_database_leaves_roles_that_another_uses(
     server: Server, make_database: Callable[[], str]
 ) -> None:
     # Roles belong to the server, and other tests have some of the usual names.
@@ -230,7 +230,7 @@ def test_backing_out_of_one_database_leaves_roles_that_another_one_uses(
     assert roles_left_after_backing_out_of(second) == []
 
 
-def test_everybodys_right_to_create_beside_whiteballoons_tables_is_pointed_out(deployed: Deployed) -> None:
+def test_roles_sql_when_everybody_may_create_in_the_wb_schema_warns(deployed: Deployed) -> None:
     with contextlib.closing(psycopg2.connect(deployed.url)) as admin, admin:
         query(admin, "grant create on schema wb to public")
     try:

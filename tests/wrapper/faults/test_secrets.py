@@ -84,7 +84,7 @@ def watched(locked: Server, tmp_path_factory: pytest.TempPathFactory) -> Watched
     return Watched(Wrapper(folder, {"DATABASE_URL": url, "WB_SCHEMA": "wb", "PROFILE_SIGNAL_GLAZE": "1"}))
 
 
-def test_the_right_password(watched: Watched) -> None:
+def test_password_of_a_successful_run_is_in_no_output_file_or_command_line(watched: Watched) -> None:
     result = watched("snapshot", "--all", "--json", "--output-dir", "out")
     assert result.code == 0, result.stderr
     assert leaks(result, watched) == []
@@ -98,7 +98,9 @@ def test_the_right_password(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("snapshot", "--all"), ("dbt", "--log-level", "debug", "debug")])
-def test_a_wrong_password(watched: Watched, arguments: tuple[str, ...]) -> None:
+def test_password_that_the_server_refuses_is_in_no_output_file_or_command_line(
+    watched: Watched, arguments: tuple[str, ...]
+) -> None:
     url = watched.wrapper.environ["DATABASE_URL"].replace(WRITTEN, f"{WRITTEN}wrong")
     result = watched(*arguments, url=url)
     assert result.code == 2
@@ -123,14 +125,14 @@ def test_a_wrong_password(watched: Watched, arguments: tuple[str, ...]) -> None:
         "mysql://u:Tr0ub4dor@h/d",
     ],
 )
-def test_a_url_that_will_not_do(setting: str, url: str) -> None:
+def test_url_that_cannot_be_used_is_refused_without_its_password(setting: str, url: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         read_settings({"DATABASE_URL": "sqlite:///app.db", setting: url})
     assert str(raised.value).startswith(setting)
     assert MARK not in str(raised.value)
 
 
-def test_an_environment_file(watched: Watched) -> None:
+def test_env_file_that_is_malformed_is_refused_without_its_password(watched: Watched) -> None:
     """What is in it stays in it, whatever is wrong with it."""
     env = watched.wrapper.cwd / ".env"
     env.write_text("STATSD_PORT=1\nWAREHOUSE_URL='postgresql://u:Tr0ub4dor@h/d\n")

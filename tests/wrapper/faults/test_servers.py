@@ -51,7 +51,7 @@ def own_server(tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.mark.full
-def test_an_external_server_that_goes_away(
+def test_run_when_the_external_server_crashes_fails_cleanly_and_keeps_the_rows(
     own_server: Server,
     wrapper: Wrapper,
     whiteballoon: WhiteBalloon,
@@ -83,7 +83,7 @@ def test_an_external_server_that_goes_away(
     record_property("runs that failed of servers stopped", f"{len(codes) - codes.count(0)} of {len(codes)}")
 
 
-def test_an_embedded_server_that_goes_away(
+def test_run_when_the_embedded_server_crashes_fails_cleanly_and_keeps_the_rows(
     wrapper: Wrapper,
     whiteballoon: WhiteBalloon,
     amount: Callable[[int, int], int],

@@ -68,7 +68,7 @@ def apply(diff: str, clone: Path, undo: bool = False) -> None:
     file.write_text(text.replace(before, after))
 
 
-def test_of_the_readme(readme: "subprocess.CompletedProcess[str]") -> None:
+def test_readme_commands_print_what_the_page_shows(readme: "subprocess.CompletedProcess[str]") -> None:
     assert readme.returncode == 0, readme.stdout
     _, shown = blocks(PROJECT_DIR / "README.md", "text")
     # How long a run takes is another number each time.
@@ -78,7 +78,7 @@ def test_of_the_readme(readme: "subprocess.CompletedProcess[str]") -> None:
 
 
 @pytest.mark.usefixtures("readme")
-def test_of_the_walk_in_contributing(clone: Path) -> None:
+def test_walk_in_contributing_fails_before_the_rule_changes_and_then_succeeds(clone: Path) -> None:
     """The unit test fails before the rule is changed, and then succeeds."""
     page = PROJECT_DIR / "CONTRIBUTING.md"
     unit_test, *rule = blocks(page, "diff")
@@ -100,7 +100,7 @@ def test_of_the_walk_in_contributing(clone: Path) -> None:
 
 @pytest.mark.full
 @pytest.mark.usefixtures("readme")
-def test_of_the_commands_in_contributing(clone: Path, server: Server) -> None:
+def test_commands_in_contributing_build_only_what_the_rule_changes(clone: Path, server: Server) -> None:
     """As after the walk: a pull request builds what the rule changes."""
     page = PROJECT_DIR / "CONTRIBUTING.md"
     diffs = blocks(page, "diff")
@@ -137,20 +137,20 @@ def test_of_the_commands_in_contributing(clone: Path, server: Server) -> None:
 
 
 @pytest.mark.parametrize("page", ["docs/reliability.md", "benchmarks/README.md"])
-def test_of_what_takes_hours(clone: Path, page: str) -> None:
+def test_commands_that_take_hours_succeed_in_a_dry_run(clone: Path, page: str) -> None:
     typed = commands(page).replace("-m pytest", "-m pytest --collect-only")
     done = type_in(typed, clone, MAKEFLAGS="--dry-run")
     assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.full
-def test_of_benchmarks_with_few_comments(clone: Path) -> None:
+def test_make_bench_with_few_comments_writes_the_results_page(clone: Path) -> None:
     done = type_in("make bench COMMENTS=1000 ROUNDS=1", clone)
     assert done.returncode == 0, done.stdout
     assert "## 1,000 comments" in (clone / "benchmarks" / "RESULTS.md").read_text()
 
 
-def test_no_page_is_left_out() -> None:
+def test_pages_with_commands_are_all_tested() -> None:
     """test_deployed.py and test_rewrite_bios.py type the other two."""
     tried = {"README.md", "CONTRIBUTING.md", "docs/reliability.md", "benchmarks/README.md"}
     written = {str(page.relative_to(PROJECT_DIR)) for page in PAGES if blocks(page, "sh")}

@@ -156,7 +156,7 @@ def top(counts: Iterable[tuple[str, int]]) -> Rows:
 
 
 @pytest.mark.parametrize("slugs", [[], ["tool-library"], ["harvardstcommons", "rides:north"]])
-def test_a_page_counts_what_is_exported(example: Wrapper, slugs: list[str]) -> None:
+def test_page_counts_what_is_exported(example: Wrapper, slugs: list[str]) -> None:
     arguments = [word for slug in slugs for word in ("--group-slug", slug)]
     page = report(example, "counted.html", *arguments)
     snapshots = exported(example, *arguments)
@@ -214,7 +214,7 @@ def last(rows: list[dict[str, Any]]) -> str:
     return max(str(row["last_seen_at"]) for row in rows)[:10]
 
 
-def test_every_chart_counts_the_messages_of_each_month(example: Wrapper) -> None:
+def test_charts_count_the_messages_of_each_month(example: Wrapper) -> None:
     page = report(example, "charts.html")
     months: dict[str, Counter[str]] = defaultdict(Counter)
     with contextlib.closing(psycopg2.connect(example.environ["WAREHOUSE_URL"])) as warehouse:
@@ -247,7 +247,7 @@ def test_charts_show_a_year_at_least_and_three_at_most(
     assert sum(year.span for year in axis.years) == count
 
 
-def test_a_page_says_who_is_new_and_who_has_gone_quiet(example: Wrapper, example_copy: Wrapper) -> None:
+def test_page_lists_newcomers_and_members_who_have_gone_quiet(example: Wrapper, example_copy: Wrapper) -> None:
     """Measured from the group's own last message, since chats are imported by hand."""
     with contextlib.closing(psycopg2.connect(example_copy.environ["WAREHOUSE_URL"])) as warehouse:
         warehouse.autocommit = True
@@ -284,7 +284,7 @@ def test_a_page_says_who_is_new_and_who_has_gone_quiet(example: Wrapper, example
     assert "No newcomers: nobody wrote for the first time" in report(example, "without.html").text
 
 
-def test_a_page_from_before_months_were_published_says_what_publishes_them(example_copy: Wrapper) -> None:
+def test_page_without_published_months_says_what_publishes_them(example_copy: Wrapper) -> None:
     """Or of a warehouse in which the first run since then had a scope."""
     months = "signal_profiles.signal_profile_months"
     with contextlib.closing(psycopg2.connect(example_copy.environ["WAREHOUSE_URL"])) as warehouse:
@@ -301,7 +301,7 @@ def test_a_page_from_before_months_were_published_says_what_publishes_them(examp
     assert "not written" not in page.text
 
 
-def test_a_page_says_when_the_last_run_over_its_groups_was(example_copy: Wrapper) -> None:
+def test_page_says_when_the_last_run_over_its_groups_was(example_copy: Wrapper) -> None:
     """Not when the page was written; a run over one group, or over some members, brings nothing else up to date."""
     all_groups: list[str] = []
     tools = ["--group-slug", "tool-library"]
@@ -333,7 +333,7 @@ def test_a_page_says_when_the_last_run_over_its_groups_was(example_copy: Wrapper
         assert said(tools) == ("whose last run is not recorded", False)
 
 
-def test_a_page_ends_with_what_the_operator_must_do_about_bios(example: Wrapper) -> None:
+def test_page_ends_with_what_the_operator_must_do_about_bios(example: Wrapper) -> None:
     page = report(example, "bios.html")
     freshness = json.loads(example.succeed("freshness", "--json").stdout)
     counts, to_rewrite = freshness["counts"], freshness["to_rewrite"]
@@ -365,13 +365,13 @@ def described_reasons() -> set[str]:
     return set(re.findall("`([a-z-]+)`", column["description"]))
 
 
-def test_names_are_on_a_page_only_if_they_are_asked_for(example: Wrapper) -> None:
+def test_page_has_names_only_if_they_are_asked_for(example: Wrapper) -> None:
     assert "@member7" not in report(example, "numbers.html").text
     page = report(example, "names.html", "--names")
     assert {"7 @member7", "23 @member23"} <= {row[0] for row in page.rows("Members")}
 
 
-def test_domains_are_decoded_and_local_addresses_are_not_shared(example_copy: Wrapper) -> None:
+def test_page_decodes_domains_and_leaves_out_local_addresses(example_copy: Wrapper) -> None:
     """A domain that only looks like a local one, or like punycode, stays as it is."""
     public = ["10.example", "local.example", "172.32.0.1", "11.0.0.1", "xn--mnchen-3ya.example", "xn--.example"]
     local = [
@@ -389,11 +389,11 @@ def test_domains_are_decoded_and_local_addresses_are_not_shared(example_copy: Wr
 
 
 @pytest.mark.parametrize("domain", ["xn--.example", "xn--a\u00e9.example", "xn--999999999.example", "a.xn-b", "xn--a-"])
-def test_a_domain_that_is_not_valid_punycode_stays_as_it_is(domain: str) -> None:
+def test_domain_of_invalid_punycode_stays_as_it_is(domain: str) -> None:
     assert decoded(domain) == domain
 
 
-def test_a_page_loads_and_runs_nothing_whatever_a_member_wrote(hostile: Wrapper) -> None:
+def test_page_with_hostile_content_loads_and_runs_nothing(hostile: Wrapper) -> None:
     page = report(hostile, "report.html", "--group-slug", HOSTILE_SLUG)
     path = hostile.cwd / "report.html"
     text = path.read_bytes().decode()
@@ -423,7 +423,7 @@ def test_a_page_loads_and_runs_nothing_whatever_a_member_wrote(hostile: Wrapper)
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_page_that_cannot_be_made_is_one_line(example: Wrapper) -> None:
+def test_report_that_cannot_be_made_fails_with_one_line(example: Wrapper) -> None:
     for arguments, complaint in (
         (
             ["--group-slug", "tool-library", "--group-slug", "nope", "--output", "x.html"],
@@ -436,7 +436,7 @@ def test_a_page_that_cannot_be_made_is_one_line(example: Wrapper) -> None:
     assert not (example.cwd / "x.html").exists()
 
 
-def test_a_page_replaces_files_alone(example: Wrapper) -> None:
+def test_report_replaces_files_but_not_devices_pipes_or_links(example: Wrapper) -> None:
     """Not a device, which root could lose for all, and not the link to a file."""
     pipe = example.cwd / "pipe"
     os.mkfifo(pipe)

@@ -131,7 +131,7 @@ def growth(messages: Messages, amount: Callable[[int, int], int]) -> Callable[[P
     return measure
 
 
-def test_what_is_looked_for_in_a_body_costs_linear_time(
+def test_search_of_repetitive_bodies_takes_linear_time(
     growth: Callable[[Patterns, int, bool], str],
     amount: Callable[[int, int], int],
     record_property: Callable[[str, object], None],
@@ -139,7 +139,7 @@ def test_what_is_looked_for_in_a_body_costs_linear_time(
     record_property(f"cost of {len(BODIES)} bodies", growth(BODIES, amount(1_000_000, 4_000_000), False))
 
 
-def test_what_is_looked_for_in_a_stretch_costs_linear_time(
+def test_search_of_the_longest_stretches_takes_linear_time(
     growth: Callable[[Patterns, int, bool], str],
     amount: Callable[[int, int], int],
     record_property: Callable[[str, object], None],
@@ -147,7 +147,7 @@ def test_what_is_looked_for_in_a_stretch_costs_linear_time(
     record_property(f"cost of {len(STRETCHES)} bodies", growth(STRETCHES, amount(100_000, 1_000_000), False))
 
 
-def test_a_tag_text_costs_linear_time_in_sql(
+def test_sql_on_repetitive_tag_texts_takes_linear_time(
     growth: Callable[[Patterns, int, bool], str],
     amount: Callable[[int, int], int],
     record_property: Callable[[str, object], None],
@@ -155,7 +155,7 @@ def test_a_tag_text_costs_linear_time_in_sql(
     record_property(f"cost of {len(TAGS)} tag texts", growth(TAGS, amount(1_000_000, 4_000_000), True))
 
 
-def test_a_tag_text_costs_linear_time_to_load(
+def test_load_of_repetitive_tag_texts_takes_linear_time(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, amount: Callable[[int, int], int]
 ) -> None:
     for make in TAGS.values():

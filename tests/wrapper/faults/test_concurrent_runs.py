@@ -83,7 +83,7 @@ def counts(warehouse: Connection) -> list[tuple[object, ...]]:
     return query(warehouse, f"select distinct group_slug, message_count from {SNAPSHOTS} order by 1, 2")
 
 
-def test_eight_runs_with_scopes_of_their_own(
+def test_concurrent_scoped_runs_succeed_or_exit_with_75_and_lose_no_row(
     readers: Readers,
     wrapper: Wrapper,
     groups: WhiteBalloon,
@@ -112,7 +112,7 @@ def test_eight_runs_with_scopes_of_their_own(
 
 
 @pytest.mark.full
-def test_dbt_by_hand_does_no_harm_to_rows(
+def test_dbt_by_hand_beside_a_run_damages_no_rows(
     readers: Readers,
     wrapper: Wrapper,
     groups: WhiteBalloon,
@@ -146,7 +146,7 @@ def test_dbt_by_hand_does_no_harm_to_rows(
     record_property("rounds, reads beside", f"{rounds}, {readers.reads}")
 
 
-def test_two_embedded_starts_share_one_server(wrapper: Wrapper) -> None:
+def test_concurrent_embedded_starts_share_one_server(wrapper: Wrapper) -> None:
     del wrapper.environ["WAREHOUSE_URL"]
     starts = [wrapper.start("db", "start") for _ in range(4)]
     urls = {start.communicate(timeout=120)[0] for start in starts}

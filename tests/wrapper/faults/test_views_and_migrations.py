@@ -84,7 +84,7 @@ def check_failing_run(wrapper: Wrapper, warehouse: Connection, relations: list[s
     assert [query(warehouse, sql) for sql in rows] == before
 
 
-def test_whiteballoons_migrations_never_wait_for_a_run(
+def test_whiteballoons_migrations_during_a_run_do_not_wait_for_it(
     wrapper: Wrapper,
     whiteballoon: WhiteBalloon,
     make_database: Callable[[], str],
@@ -127,7 +127,7 @@ def test_whiteballoons_migrations_never_wait_for_a_run(
     record_property("migrations during a run", migrations)
 
 
-def test_what_a_crash_of_the_server_has_emptied_is_not_published(
+def test_intermediate_table_emptied_by_a_server_crash_is_not_published(
     wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
 ) -> None:
     """As between two models: unlogged tables are then empty, while the catalogue still has their count."""
