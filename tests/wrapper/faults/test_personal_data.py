@@ -1,4 +1,4 @@
-"""No message, name or URL reaches an output, a log or a file of dbt's, whatever goes well or fails."""
+"""No message, name or URL reaches an output, a log or a file of dbt, whether a run succeeds or fails."""
 
 import contextlib
 import json
@@ -12,7 +12,7 @@ from tests.wrapper.conftest import Result, Wrapper, query
 from tests.wrapper.whiteballoon import WhiteBalloon
 from wrapper.warehouse.error_text import first_line
 
-# In everything that is somebody's.
+# This word is in every personal text.
 MARK = "Zyxwv"
 PUBLISHED = "signal_profiles.signal_profile_snapshots"
 
@@ -33,7 +33,7 @@ def whiteballoon(tmp_path_factory: pytest.TempPathFactory) -> WhiteBalloon:
 
 @pytest.fixture(scope="module")
 def wrapper(whiteballoon: WhiteBalloon) -> Iterator[Wrapper]:
-    """The wrapper on the embedded server, which stays on, after a good run."""
+    """The wrapper after a successful run on the embedded server, which keeps running."""
     wrapper = Wrapper(whiteballoon.app_path.parents[1], {"PROFILE_SIGNAL_GLAZE": "1"})
     wrapper.environ["DATABASE_URL"] = f"sqlite:///{whiteballoon.app_path}"
     wrapper.environ["URL"] = wrapper.succeed("db", "start").stdout.strip()
@@ -45,7 +45,7 @@ def wrapper(whiteballoon: WhiteBalloon) -> Iterator[Wrapper]:
 
 
 def quoted(wrapper: Wrapper, result: Result) -> list[str]:
-    """Where the mark is: both outputs, and every file below STORAGE_DIR that is no table of the embedded server."""
+    """Return where the mark is, in the outputs and in files below STORAGE_DIR, except the embedded server's tables."""
     places = {"stdout": result.stdout, "stderr": result.stderr}
     storage = wrapper.cwd / "storage"
     for path in storage.rglob("*"):
@@ -84,7 +84,7 @@ def on_insert(statement: str) -> tuple[str, str]:
 
 
 def on_create(tag: str, table: str, statement: str) -> tuple[str, str]:
-    """An event trigger that runs a statement when a table of that name was created."""
+    """An event trigger that runs a statement after a table of that name is created."""
     return (
         f"""
         create function public.change() returns event_trigger language plpgsql as $$ begin
@@ -140,7 +140,7 @@ def test_failing_run_names_the_cause_without_personal_data(
 
 
 def test_dbt_build_at_debug_level_writes_no_personal_data(wrapper: Wrapper, amount: Callable[[int, int], int]) -> None:
-    """A violated constraint prints the row, unless somebody sees to it."""
+    """By default, a violated constraint prints the row."""
     injections = [(VIOLATED_CHECK, "violates check constraint"), (FAILED_CAST, "(InvalidTextRepresentation)")]
     for injection, said in injections[: amount(1, 2)]:
         with injected(wrapper, *injection):

@@ -13,7 +13,7 @@ import pytest
 
 _WRITERS = 16
 _LINES = 40
-# Long enough that a kill finds the writer inside its write now and then.
+# Long enough that some kills hit the writer in mid-write.
 _APPEND = """
 import sys
 from pathlib import Path
@@ -41,7 +41,7 @@ def test_log_writer_killed_in_mid_write_damages_only_its_own_line(
         while not (log.exists() and log.stat().st_size):
             time.sleep(0.01)
         writers = [start(storage, str(writer), _LINES, 2000) for writer in range(_WRITERS - 1)]
-        # Later each round, so that it is not always at the same place of a write.
+        # Kill later in each round, so that writes break off at different places.
         time.sleep(0.002 * number)
         os.kill(victim.pid, signal.SIGKILL)
         victim.wait()

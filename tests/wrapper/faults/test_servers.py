@@ -1,4 +1,4 @@
-"""The warehouse's server stopped, at once and without a word, in the middle of runs."""
+"""The warehouse's server stops without notice, in the middle of runs."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ from tests.wrapper.whiteballoon import WhiteBalloon
 
 
 def crash(data_dir: Path) -> None:
-    """Stop a server, if it has not ended, as `pg_ctl stop -m immediate` does, or a machine that loses its power."""
+    """Stop a server, if it has not ended, as `pg_ctl stop -m immediate` or a power failure does."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError, IndexError):
         os.kill(int((data_dir / "postmaster.pid").read_text().splitlines()[0]), signal.SIGQUIT)
 
@@ -62,7 +62,7 @@ def test_run_when_the_external_server_crashes_fails_cleanly_and_keeps_the_rows(
     wrapper.environ["WAREHOUSE_URL"] = own_server.url("postgres")
     wrapper.snapshot("--all")
     before = exported(wrapper)
-    # A run that had nothing to build would be over before the server is.
+    # A run that has nothing to build would end before the server does.
     seconds = wrapper.snapshot("--all", "--rebuild")["duration_seconds"]
     rng = random.Random(3)
     codes = []

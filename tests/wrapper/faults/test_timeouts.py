@@ -1,4 +1,4 @@
-"""Somebody's open transaction on a table that a run needs, and a server that gives statements little time."""
+"""Open transactions on a table that a run needs, and a server that limits the time of statements."""
 
 from functools import partial
 
@@ -51,7 +51,7 @@ def test_run_when_a_table_stays_locked_fails_and_keeps_the_rows(
 def test_run_beside_readers_in_open_transactions_does_not_wait_for_them(
     wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection, blocker: Connection
 ) -> None:
-    """An analyst's open transaction, on every table and view that is published."""
+    """An analyst has an open transaction on every published table and view."""
     names = query(
         warehouse,
         "select relname from pg_class where relnamespace = 'signal_profiles'::regnamespace and relkind in ('r', 'v')",

@@ -1,4 +1,4 @@
-"""The questions in analyses/, asked of the published example, and the site that documents it all."""
+"""The questions in analyses/, asked of the published example, and the site that dbt generates."""
 
 import collections
 import dataclasses
@@ -29,7 +29,7 @@ class Asked:
 @pytest.fixture(scope="module")
 def asked(example: Wrapper) -> Asked:
     example.succeed("dbt", "--quiet", "docs", "generate", "--static")
-    # One that was only copied for its parse has no manifest.
+    # A target that was only copied for its parse has no manifest.
     (target,) = (path.parent for path in example.cwd.glob("storage/dbt/*/dbt/manifest.json"))
     connection = psycopg2.connect(example.environ["WAREHOUSE_URL"], cursor_factory=RealDictCursor)
     answers = {}
@@ -89,7 +89,7 @@ def test_answers_of_analyses_agree_with_the_snapshots(asked: Asked) -> None:
 
 
 def test_dbt_site_has_every_description_in_one_file(asked: Asked) -> None:
-    """Every node of the project with what is said of it and of its columns, the lineage, and nothing from elsewhere."""
+    """It has the descriptions of every node and its columns, and the lineage, and loads nothing from elsewhere."""
     documented = 0
     for kind in ("nodes", "sources", "exposures", "macros", "unit_tests"):
         for unique_id, node in asked.manifest[kind].items():

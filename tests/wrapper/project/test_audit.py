@@ -1,4 +1,4 @@
-"""`make audit` asks for every pin, fails on a vulnerable one, and is tolerant of a missing network alone."""
+"""`make audit` looks up every pin, fails on a vulnerable one, and tolerates only a missing network."""
 
 import contextlib
 import http.server

@@ -1,4 +1,4 @@
-"""The benchmark: what it generates, the script's hashes beside the project's own, and the report.
+"""The benchmark: what it generates, the script's hashes compared with the project's, and the report.
 
 DuckDB and Polars are not installed in CI; `make bench` itself refuses a contender that reaches other hashes.
 """

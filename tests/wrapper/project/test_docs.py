@@ -1,4 +1,4 @@
-"""Documents that say what the code says too."""
+"""Documents agree with the code."""
 
 import json
 import re
@@ -86,7 +86,7 @@ def test_readme_row_is_the_first_row_of_the_example(example: Wrapper) -> None:
 def test_readme_card_is_what_show_prints(example: Wrapper) -> None:
     card, _ = blocks(PROJECT_DIR / "README.md", "text")
     shown = example.succeed("show", "1", "--group-slug", "harvardstcommons").stdout
-    # When the hash last changed is another time each time, and no editor keeps spaces at the end of a line.
+    # The time of the last change of the hash differs each time, and editors strip spaces at the end of a line.
     printed, written = (re.sub(r"( |^since .*)+$", "", text, flags=re.MULTILINE).strip() for text in (shown, card))
     assert written == printed
 
@@ -110,7 +110,7 @@ def test_rules_page_hash_is_that_of_its_row() -> None:
 
 
 def test_code_blocks_on_pages_name_their_language() -> None:
-    """So that no command hides in a block that no test runs."""
+    """Otherwise a command could be in a block that no test runs."""
     for page in PAGES:
         opening = re.findall(r"^ *```(.*)$", page.read_text(), re.MULTILINE)[::2]
         assert set(opening) <= {"sh", "sql", "python", "diff", "ini", "text", "yaml"}, page.name
@@ -157,7 +157,7 @@ def test_python_blocks_on_pages_run_without_errors(example: Wrapper) -> None:
 
 
 def test_site_links_lead_to_pages_of_the_site(tmp_path: Path) -> None:
-    """What a page links to in the repository is a page of the site too."""
+    """Each file of the repository that a page links to is on the site too."""
     report = tmp_path / "report.html"
     report.touch()
     subprocess.check_call([sys.executable, ".ci/site.py", tmp_path / "pages", report, report], cwd=PROJECT_DIR)

@@ -74,9 +74,9 @@ def test_data_tests_read_only_what_the_published_rows_are_built_from(parsed: tup
     ]
     assert len(tests) > 15
     for test in tests:
-        # The sources are WhiteBalloon's, and what harms the rows fails a test of the candidates too.
+        # The sources are WhiteBalloon's; what harms the rows also fails a test of the candidates.
         assert test.config.severity.lower() == ("warn" if test.fqn[1] == "staging" else "error"), test.name
-        # The rows that fail a test are people's.
+        # Rows that fail a test are personal data.
         assert not test.config.store_failures, test.name
         assert not test.config.store_failures_as, test.name
         assert test.depends_on.nodes, test.name
@@ -84,7 +84,7 @@ def test_data_tests_read_only_what_the_published_rows_are_built_from(parsed: tup
 
 
 def test_intermediate_tests_left_to_pull_requests_check_private_keys_only(parsed: tuple[Any, list[str]]) -> None:
-    """The gate does not ask for tests with that tag, so only keys that other tests guarantee have it."""
+    """The gate does not require tests with that tag, so only keys that other tests guarantee have it."""
     nodes = parsed[0].nodes
     tests = [node for node in nodes.values() if node.resource_type == "test"]
     left = {node.unique_id for node in tests if "pull_request" in node.tags}
@@ -99,7 +99,7 @@ def test_intermediate_tests_left_to_pull_requests_check_private_keys_only(parsed
 
 
 def test_tables_and_views_have_a_key(parsed: tuple[Any, list[str]]) -> None:
-    """A primary key, or a test that a column or a combination of columns is unique."""
+    """The key is a primary key, or a test that a column or a combination of columns is unique."""
     nodes = parsed[0].nodes.values()
     tested = {
         node.attached_node
@@ -119,7 +119,7 @@ def test_models_belong_to_groups_with_an_owner(parsed: tuple[Any, list[str]]) ->
     models = [node for node in manifest.nodes.values() if node.resource_type == "model"]
     assert {model.group for model in models} == owners.keys() == {"snapshots", "bios", "internals"}
     assert all(owners.values())
-    # What marts read is all of the internals that other groups may.
+    # Other groups may read only the internals that marts read.
     shared = {model.name for model in models if model.group == "internals" and model.access.value != "private"}
     assert shared == {
         "int_memberships", "int_snapshot_candidates", "int_month_stats", "int_bio_inputs", "int_highlights",
@@ -169,32 +169,32 @@ def test_public_models_have_an_enforced_contract(parsed: tuple[Any, list[str]]) 
 
 
 def test_published_views_depend_on_published_relations_only(parsed: tuple[Any, list[str]]) -> None:
-    """dbt drops what is not published with cascade, and WhiteBalloon must be free to: no view may stand on either."""
+    """dbt drops unpublished relations with cascade, and WhiteBalloon may drop its own: no view may depend on either."""
     manifest = parsed[0]
     manifest.build_parent_and_child_maps()
     views = [node for node in manifest.nodes.values() if node.config.materialized == "published_view"]
     assert len(views) == 6
     for view in views:
         assert set(manifest.parent_map[view.unique_id]) <= TABLES | {"model.signal_profiles.signal_profile_links"}
-    # Whatever is published comes after the gate that the snapshots went through.
+    # All published tables are built after the gate that checks the snapshots.
     for name in TABLES - {PUBLISHED}:
         assert PUBLISHED in manifest.parent_map[name]
 
 
 def test_public_models_name_a_unit_and_run_the_gate(parsed: tuple[Any, list[str]]) -> None:
-    """The gate asks for whole units: what names none would be published without it."""
+    """The gate checks whole units, so a model that names none would be published unchecked."""
     nodes = parsed[0].nodes.values()
     public = {node.unique_id for node in nodes if getattr(node, "access", None) == "public"}
     assert public == {node.unique_id for node in nodes if node.config.meta.get("unit")}
     for node in nodes:
         hooks = [hook.sql for hook in node.config.pre_hook] if node.unique_id in public else []
         assert ("{{ refuse_unsafe_publication() }}" in hooks) == (node.unique_id in public)
-        # The hook checks columns and candidates of what is incremental.
+        # The hook checks columns and candidates of incremental models.
         assert (node.config.materialized == "incremental") == (node.unique_id in TABLES)
 
 
 def test_dataclass_schema_and_contract_have_the_same_shape(parsed: tuple[Any, list[str]]) -> None:
-    """The JSON Schema for programs, the Python type and the table: whichever changes alone fails here."""
+    """If the JSON Schema, the Python type or the table changes alone, this fails."""
     schema = json.loads((PROJECT_DIR / "schemas" / "signal_profile_snapshot.schema.json").read_text())
     contract = {name: column.data_type for name, column in parsed[0].nodes[PUBLISHED].columns.items()}
     annotations = typing.get_type_hints(SignalProfileSnapshot)
@@ -226,6 +226,6 @@ def test_vars_of_the_project_are_all_checked() -> None:
 
 
 def test_profile_has_the_projects_number_of_threads() -> None:
-    """A profile sees the vars of the command line alone, so it repeats the default."""
+    """A profile sees only the vars of the command line, so it repeats the default."""
     profile = (PROJECT_DIR / "profiles.yml").read_text()
     assert f"var('threads', {project_vars()['threads']})" in profile

@@ -1,4 +1,4 @@
-"""The commands on the pages, typed as they are written, each page's in one shell; only places are other ones."""
+"""The commands on the pages, typed as they are written, each page's in one shell; only locations differ."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ def commands(page: str) -> str:
 
 
 def type_in(script: str, folder: Path, **environ: str) -> "subprocess.CompletedProcess[str]":
-    """Have a shell run the commands of a script until one fails."""
+    """Run the commands of a script in a shell until one fails."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     return subprocess.run(
         ["bash", "-c", f"set -euo pipefail\n{script}"],
@@ -40,7 +40,7 @@ def type_in(script: str, folder: Path, **environ: str) -> "subprocess.CompletedP
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone of its own, installed already: PYTHONPATH makes the environment's `wrapper` the clone's."""
+    """A separate clone, installed already: with PYTHONPATH, the environment's `wrapper` runs the clone's code."""
     folder = tmp_path_factory.mktemp("clone")
     copy_clone(folder)
     (folder / ".venv").symlink_to(Path(sys.prefix))
@@ -57,7 +57,7 @@ def readme(clone: Path) -> "subprocess.CompletedProcess[str]":
 
 
 def apply(diff: str, clone: Path, undo: bool = False) -> None:
-    """Change a file of the clone as a block says: the name of the file, then lines that go, come or stay."""
+    """Change a file of the clone as a block says: the name of the file, then lines that are removed, added or kept."""
     head, *lines = diff.splitlines(keepends=True)
     file = clone / head.removeprefix("--- ").strip()
     before, after = ("".join(line[1:] or line for line in lines if line[0] != sign) for sign in "+-")
@@ -71,7 +71,7 @@ def apply(diff: str, clone: Path, undo: bool = False) -> None:
 def test_readme_commands_print_what_the_page_shows(readme: "subprocess.CompletedProcess[str]") -> None:
     assert readme.returncode == 0, readme.stdout
     _, shown = blocks(PROJECT_DIR / "README.md", "text")
-    # How long a run takes is another number each time.
+    # How long a run takes differs each time.
     shown, printed = (re.sub(r"\d+\.\d s", "N s", text) for text in (shown, readme.stdout))
     assert shown in printed
     assert printed.count("\nMember ") == 3
@@ -83,7 +83,7 @@ def test_walk_in_contributing_fails_before_the_rule_changes_and_then_succeeds(cl
     page = PROJECT_DIR / "CONTRIBUTING.md"
     unit_test, *rule = blocks(page, "diff")
     if RULE in (PROJECT_DIR / "models" / "intermediate" / "_int_attachments__unit_tests.yml").read_text():
-        # Whoever walked it runs the tests too.
+        # Somebody who has followed the walk runs the tests too.
         for diff in (unit_test, *rule):
             apply(diff, clone, undo=True)
     command = ".venv/bin/wrapper dbt build --select int_attachments"
@@ -101,7 +101,7 @@ def test_walk_in_contributing_fails_before_the_rule_changes_and_then_succeeds(cl
 @pytest.mark.full
 @pytest.mark.usefixtures("readme")
 def test_commands_in_contributing_build_only_what_the_rule_changes(clone: Path, server: Server) -> None:
-    """As after the walk: a pull request builds what the rule changes."""
+    """After the walk, a pull request builds what the rule changes."""
     page = PROJECT_DIR / "CONTRIBUTING.md"
     diffs = blocks(page, "diff")
     model = PROJECT_DIR / "models" / "intermediate" / "_int_attachments__unit_tests.yml"
@@ -121,7 +121,7 @@ def test_commands_in_contributing_build_only_what_the_rule_changes(clone: Path, 
     typed = commands("CONTRIBUTING.md").replace("PGHOST=localhost", f"PGHOST={host.partition('&')[0]}")
     done = type_in(typed.replace("@localhost/review", f"@/review?host={host}"), clone)
     assert done.returncode == 0, done.stdout
-    # Each of dbt's builds, by the wrapper and alone, ends with such a line.
+    # Each dbt build, by the wrapper or by hand, ends with such a line.
     assert re.findall("WARN=[1-9]", done.stdout) == []
     # A pull request builds what the rule changes in a schema of its own, and clones the rest there.
     built = re.findall(r"OK created sql table model signal_profiles_pull_request_intermediate\.(\w+)", done.stdout)
@@ -131,7 +131,7 @@ def test_commands_in_contributing_build_only_what_the_rule_changes(clone: Path, 
         cloned = {name for (name,) in query(connection, VIEWS)}
     assert {"int_messages", "signal_profile_snapshots"} <= cloned
     assert cloned.isdisjoint(built)
-    # Not where something is published: copied into a real warehouse, the command must not empty it.
+    # The command refuses to run where something is published, so that it never empties a real warehouse.
     fresh = typed[typed.index("export PGHOST") : typed.index("export DATABASE_URL")]
     assert "make_missing_sources is for a fresh database" in type_in(fresh, clone).stdout
 

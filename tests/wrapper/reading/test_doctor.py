@@ -1,4 +1,4 @@
-"""What `wrapper doctor` finds, each thing broken for real."""
+"""What `wrapper doctor` finds when things are really broken."""
 
 import os
 import re
@@ -22,7 +22,7 @@ EVERYTHING = [
 
 
 def findings(wrapper: Wrapper, code: int, **environ: str) -> dict[str, str]:
-    """Each check's line; exit code and stderr are as they should be."""
+    """Return each check's line; fail if the exit code or stderr is wrong."""
     result = wrapper("doctor", **environ)
     assert (result.code, result.stderr) == (code, "")
     lines = re.findall(r"^(ok  |WARN|FIX ) ([^:]+): (.*)$", result.stdout, re.MULTILINE)
@@ -43,7 +43,7 @@ def test_doctor_with_nothing_wrong_lists_every_check_and_creates_nothing(
         "ok: WAREHOUSE_URL from the environment, WAREHOUSE_SCHEMA from .env, "
         "PROFILE_SIGNAL_GLAZE from the environment, the others by default"
     )
-    # It looked, and made nothing.
+    # It created nothing.
     assert query(warehouse, "select nspname from pg_namespace where nspname like 'elsewhere%'") == []
     assert found["last message"] == "ok: none was loaded yet"
     wrapper.snapshot("--all")
@@ -144,7 +144,7 @@ def test_doctor_on_a_small_disk_says_how_much_room_is_needed(
     result = disk.run(wrapper, "doctor")
     assert result.code == 2
     assert f"FIX  disk: 0.0 GiB free for {disk.folder}, and 1.0 may be needed: make room" in result.stdout
-    # A copy of the largest file, and twice all files if the warehouse is on this disk too. This one has holes.
+    # A run needs a copy of the largest file, and twice all files if the warehouse is here. This file has holes.
     os.truncate(whiteballoon.analyses_path, 2**30)
     assert "and 2.0 may be needed" in disk.run(wrapper, "doctor").stdout
     wrapper.environ["WAREHOUSE_URL"] = ""
@@ -154,7 +154,7 @@ def test_doctor_on_a_small_disk_says_how_much_room_is_needed(
 def test_doctor_when_the_warehouse_clock_is_wrong_says_by_how_much(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
 ) -> None:
-    """The warehouse's is, for those who connect to this database: a function of that name stands before Postgres's."""
+    """The warehouse's clock is wrong in this database: a function of the same name comes before Postgres's."""
     whiteballoon.group(1)
     database = query(warehouse, "select current_database()")[0][0]
     query(
@@ -172,7 +172,7 @@ def test_doctor_when_the_warehouse_clock_is_wrong_says_by_how_much(
 def test_doctor_when_the_warehouse_cannot_be_written_to_says_why(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
 ) -> None:
-    """Its tables are somebody else's, or it is read-only as a standby is, where who only looks may."""
+    """Another role owns its tables, or it is read-only as a standby is, where commands that only read still work."""
     whiteballoon.group(1)
     whiteballoon.comment(1, "hello")
     wrapper.snapshot("--all")

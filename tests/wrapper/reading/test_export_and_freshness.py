@@ -1,4 +1,4 @@
-"""The bio generator and the highlight store, living off the published schema alone."""
+"""The bio generator and the highlight store read only the published schema."""
 
 import contextlib
 import csv
@@ -75,12 +75,12 @@ def test_export_and_freshness_after_a_scoped_run_name_the_bios_to_rewrite(
     assert sorted(stored) == [(line["snapshot"]["user_id"], line["snapshot_hash"]) for line in exported]
     assert users(wrapper.export("--user", "2", "--group-slug", "g")) == [2]
 
-    # Bios are written for three of them; one goes stale with the day, another when its member writes.
+    # Bios are written for three of them; one goes stale by its date, another when its member writes.
     for line in exported[:3]:
         highlight(members, line["snapshot"]["user_id"], line["snapshot_hash"])
     members.execute("update user_profile_highlights set stale_after = '2024-01-01 00:00:00' where user_id = 1")
     members.comment(2, "more", at="2024-03-19 12:00:00")
-    # Whichever group is run: the highlight store is published whole.
+    # A run of any group publishes the whole highlight store.
     between = query(warehouse, "select now()")[0][0].isoformat()
     assert wrapper.snapshot("--user", "2")["changed"] == 1
     assert users(wrapper.export("--changed-since", between)) == [2]
@@ -132,7 +132,7 @@ def test_csv_export_has_the_snapshots_with_json_as_it_is_hashed(hostile: Wrapper
 def test_bio_in_any_session_time_zone_goes_stale_at_its_time_in_utc(
     wrapper: Wrapper, members: WhiteBalloon, warehouse: Connection
 ) -> None:
-    """An hour from now is not yet, an hour ago is past, whatever the session's time zone says of the hour."""
+    """An hour from now is in the future and an hour ago is past, whatever the session's time zone is."""
     for user, shift in ((1, "+1 hour"), (2, "-1 hour")):
         (moment,) = members.app.execute("select datetime('now', ?)", (shift,)).fetchone()
         highlight(members, user, "0" * 64, moment)
@@ -227,7 +227,7 @@ def _entries(value: Any) -> Any:
 
 
 def test_export_to_a_reader_that_stops_holds_no_transaction_open(example_copy: Wrapper) -> None:
-    """An open transaction would hold vacuum back in WhiteBalloon's own database, for as long as its reader takes."""
+    """An open transaction would hold back vacuum in WhiteBalloon's own database for as long as the reader takes."""
     with contextlib.closing(psycopg2.connect(example_copy.environ["WAREHOUSE_URL"])) as warehouse:
         warehouse.autocommit = True
         # More than a pipe holds, and more than is fetched at once.
@@ -252,7 +252,7 @@ def test_export_to_a_reader_that_stops_holds_no_transaction_open(example_copy: W
 
 
 def test_polls_beside_a_run_that_stores_hashes_miss_no_change(example_copy: Wrapper) -> None:
-    """The first poll starts while the hashes are being stored; between them, it and the next one have the change."""
+    """The first poll starts while the hashes are being stored; it or the next one has the change, or both."""
     settings = read_settings(example_copy.environ)
     with contextlib.ExitStack() as stack:
         analyst, blocker, run = (
@@ -270,7 +270,7 @@ def test_polls_beside_a_run_that_stores_hashes_miss_no_change(example_copy: Wrap
         wait_until(lambda: query(analyst, waiting) == [(1,)])
         polled_at = query(analyst, now)[0][0].isoformat()
         first = example_copy.start("export", "--changed-since", before)
-        # It ends, or waits for the hashes to be stored.
+        # The poll ends, or waits for the hashes to be stored.
         wait_until(lambda: first.poll() is not None or query(analyst, waiting) == [(2,)])
         blocker.rollback()
         storing.join()

@@ -1,4 +1,4 @@
-"""Users by name: read from WhiteBalloon when asked for, and stored nowhere."""
+"""User names are read from WhiteBalloon when they are asked for, and stored nowhere."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ NAME = "Zyxwv"
 
 @pytest.fixture
 def named(whiteballoon: WhiteBalloon) -> WhiteBalloon:
-    """Users 1 and 2 in a group, of whom 1 has a name that is nowhere else."""
+    """Users 1 and 2 in a group; the name of user 1 occurs nowhere else."""
     whiteballoon.group(1, 2)
     whiteballoon.execute("insert into users values (1, ?), (2, 'other')", NAME)
     for user_id in (1, 2):

@@ -1,4 +1,4 @@
-"""What is on the page of `wrapper report`, beside what is exported, and what it must not do."""
+"""What the page of `wrapper report` shows, compared with the export, and what the page must not do."""
 
 import base64
 import contextlib
@@ -30,9 +30,9 @@ UNPUBLISHED = "Messages per month are not published yet: the next wrapper snapsh
 
 
 class Page(html.parser.HTMLParser):
-    """A page's tags, attributes and text; below each heading the cells of the rows, and the columns of the chart.
+    """A page's tags, attributes and text, and for each heading the cells of its rows and the columns of its chart.
 
-    A heading inside a card is named after the card's. A bar is the text of its cell, as how long it is.
+    The key of a heading inside a card starts with the card's heading. The text of a bar's cell is its length.
     """
 
     def __init__(self, text: str) -> None:
@@ -84,7 +84,7 @@ class Page(html.parser.HTMLParser):
             self.below[self._heading][-1][-1] += data.strip()
 
     def rows(self, heading: str) -> Rows:
-        """The rows below a heading, without that of the columns' names."""
+        """The rows below a heading, without the row of column names."""
         return [row for row in self.below[heading] if row]
 
 
@@ -100,7 +100,7 @@ def exported(wrapper: Wrapper, *arguments: str) -> list[dict[str, Any]]:
 
 
 def charted(rows: Iterable[tuple[str, str | None, int]]) -> Rows:
-    """Rows of a label, a detail where there is one, and a count, as the page has them."""
+    """Rows of a label, a detail if there is one, and a count, as the page shows them."""
     kept = list(rows)[:LIMIT]
     return [
         [
@@ -113,19 +113,19 @@ def charted(rows: Iterable[tuple[str, str | None, int]]) -> Rows:
 
 
 def host(domain: str) -> str:
-    """A domain as the page has it: decoded, and then as it was written."""
+    """A domain as the page shows it: decoded, and then as it was written."""
     return domain if decoded(domain) == domain else decoded(domain) + domain
 
 
 def entries(snapshot: dict[str, Any], column: str, key: str) -> Iterator[tuple[str, int]]:
-    """What a snapshot has in a list, as labels and counts, without links to local addresses."""
+    """Labels and counts of a snapshot's list, without links to local addresses."""
     for item in snapshot[column]:
         if item.get("domain") not in LOCAL:
             yield host(item[key]) if key == "domain" else item[key], item["count"]
 
 
 def shared(snapshots: list[dict[str, Any]], column: str, key: str) -> Rows:
-    """What members have in a list, by how many have it and then by how often."""
+    """Entries of the members' lists, ordered by how many members have them and then by how often."""
     members: dict[str, set[int]] = defaultdict(set)
     times: Counter[str] = Counter()
     for snapshot in snapshots:
@@ -137,7 +137,7 @@ def shared(snapshots: list[dict[str, Any]], column: str, key: str) -> Rows:
 
 
 def summed(snapshots: list[dict[str, Any]], column: str) -> Rows:
-    """What is counted in an object, the largest first."""
+    """Sums of the counts in an object, the largest first."""
     times: Counter[str] = Counter()
     for snapshot in snapshots:
         times.update(snapshot[column])
@@ -147,7 +147,7 @@ def summed(snapshots: list[dict[str, Any]], column: str) -> Rows:
 
 
 def top(counts: Iterable[tuple[str, int]]) -> Rows:
-    """The first of these by count, summed by label."""
+    """The largest of these counts, summed by label."""
     times: Counter[str] = Counter()
     for label, count in counts:
         times[label] += count
@@ -248,7 +248,7 @@ def test_charts_show_a_year_at_least_and_three_at_most(
 
 
 def test_page_lists_newcomers_and_members_who_have_gone_quiet(example: Wrapper, example_copy: Wrapper) -> None:
-    """Measured from the group's own last message, since chats are imported by hand."""
+    """Both are measured from the group's last message, since chats are imported by hand."""
     with contextlib.closing(psycopg2.connect(example_copy.environ["WAREHOUSE_URL"])) as warehouse:
         warehouse.autocommit = True
         query(
@@ -285,7 +285,7 @@ def test_page_lists_newcomers_and_members_who_have_gone_quiet(example: Wrapper, 
 
 
 def test_page_without_published_months_says_what_publishes_them(example_copy: Wrapper) -> None:
-    """Or of a warehouse in which the first run since then had a scope."""
+    """Months are also missing if the first run that publishes them had a scope."""
     months = "signal_profiles.signal_profile_months"
     with contextlib.closing(psycopg2.connect(example_copy.environ["WAREHOUSE_URL"])) as warehouse:
         warehouse.autocommit = True
@@ -302,7 +302,7 @@ def test_page_without_published_months_says_what_publishes_them(example_copy: Wr
 
 
 def test_page_says_when_the_last_run_over_its_groups_was(example_copy: Wrapper) -> None:
-    """Not when the page was written; a run over one group, or over some members, brings nothing else up to date."""
+    """This is not when the page was written. A run over one group or some members brings nothing else up to date."""
     all_groups: list[str] = []
     tools = ["--group-slug", "tool-library"]
     both = [*tools, "--group-slug", "rides:north"]
@@ -403,7 +403,7 @@ def test_page_with_hostile_content_loads_and_runs_nothing(hostile: Wrapper) -> N
         "table", "tr", "th", "td", "svg", "rect", "path",
     }  # fmt: skip
     assert not [name for name, _ in page.attributes if name.startswith("on") or name in {"src", "style"}]
-    # Links lead to places on the page alone, each of which is there once.
+    # Links lead only to places on the page, each of which exists once.
     links = {value or "" for name, value in page.attributes if name == "href"}
     places = [value or "" for name, value in page.attributes if name == "id"]
     assert all(re.fullmatch("#[a-z]+(-[0-9]+)?", link) for link in links)
@@ -437,13 +437,13 @@ def test_report_that_cannot_be_made_fails_with_one_line(example: Wrapper) -> Non
 
 
 def test_report_replaces_files_but_not_devices_pipes_or_links(example: Wrapper) -> None:
-    """Not a device, which root could lose for all, and not the link to a file."""
+    """If root replaced a device, it would be lost for all users; a link keeps pointing to its file."""
     pipe = example.cwd / "pipe"
     os.mkfifo(pipe)
     with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE, text=True) as reader:
         example.succeed("report", "--output", "pipe")
         assert reader.communicate()[0].startswith("<!doctype html>")
-    # The first to fail, before what follows could cost root a device.
+    # If this fails, the test stops before root could lose a device.
     assert pipe.is_fifo()
     assert example.succeed("report", "--output", "/dev/stdout").stdout.startswith("<!doctype html>")
     assert example.succeed("report").stderr == "wrote storage/report.html\n"

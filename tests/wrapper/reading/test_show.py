@@ -1,4 +1,4 @@
-"""What `wrapper show` prints of a member, in a pipe and on a terminal."""
+"""What `wrapper show` prints about a member, in a pipe and on a terminal."""
 
 import contextlib
 import json
@@ -43,7 +43,7 @@ def on_terminal(wrapper: Wrapper, *arguments: str, columns: int = 100) -> str:
 
 
 def descending(counts: dict[str, int]) -> list[tuple[str, int]]:
-    """The largest first, then by name."""
+    """Sort the counts: the largest first, then by name."""
     return sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
 
 
@@ -56,7 +56,7 @@ def domains(snapshot: dict[str, Any]) -> dict[str, int]:
 
 
 def test_card_in_a_pipe_is_plain_and_complete(example: Wrapper) -> None:
-    """Each of the member's cards says what is exported, the largest first, in bars that are as long as it is much."""
+    """Each of the member's cards shows what is exported, the largest first, with bars in proportion to the counts."""
     output = example.succeed("show", "1").stdout
     assert not {"\x1b", "│"} & set(output)
     with contextlib.closing(psycopg2.connect(example.environ["WAREHOUSE_URL"])) as connection:
@@ -119,7 +119,7 @@ def test_card_in_a_pipe_with_hostile_content_keeps_each_text_on_its_line(hostile
     tags = lines[lines.index("Tags") + 1 : lines.index("Reactions") - 1]
     assert len(tags) == len(HOSTILE_LABELS)
     assert not set("\x1b\x07\t\r\x9b\u202e\u202b\u2028\u2068\u2069") & set(card)
-    # One of sixty is too few for a whole block, and is seen all the same.
+    # One of sixty is less than a whole block, but is drawn as one.
     assert "🎉   1  █" in lines
 
 
@@ -130,7 +130,7 @@ def test_card_in_ascii_output_escapes_other_letters(hostile: Wrapper) -> None:
 def test_card_on_a_terminal_with_hostile_content_keeps_its_frame_aligned(hostile: Wrapper) -> None:
     card = on_terminal(hostile, "show", "1")
     plain = re.sub(r"\x1b\[[0-9;]*m", "", card)
-    # What is left of escapes are rich's own colours.
+    # The only escapes on the card are rich's colours.
     assert "\x1b" not in plain
     assert not set("\x07\t\r\x9b\u202e\u202b\u2028") & set(plain)
     assert "\u2068שלום עולם\u2069" in plain

@@ -1,4 +1,4 @@
-"""What `wrapper status` says of the run log."""
+"""What `wrapper status` says about the run log."""
 
 import json
 import re
