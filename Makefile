@@ -71,7 +71,7 @@ coverage: setup ## run pytest and say which branches of the wrapper it misses
 
 test-faults: setup ## attack the promises of docs/reliability.md at full length (up to an hour on two cores)
 	$(BIN)/python -m pytest tests/wrapper/faults \
-		tests/wrapper/project/test_pages.py::test_of_the_commands_in_contributing --full
+		tests/wrapper/project/test_pages.py::test_commands_in_contributing_build_only_what_the_rule_changes --full
 
 # Its own warehouse below .test, so that testing never touches the one `make snapshot` made.
 dbt-build: setup $(EXAMPLE)/app.db ## dbt build on the example: all models, unit and data tests

@@ -1,6 +1,6 @@
-"""Hostile and broken content with what must come of it, worked out by hand from docs/rules.md.
+"""Hostile and broken content, with the rows that must result, worked out by hand from docs/rules.md.
 
-Each entry fills a WhiteBalloon with its own user and request, both of one number, and returns its users' rows.
+Each entry fills a WhiteBalloon with its own user and request, which share a number, and returns its users' rows.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ WHITE_SPACE = " \t\n\r\f\v"
 Rows = dict[int, list[dict[str, Any]]]
 Fill = Callable[[WhiteBalloon, int], Rows]
 
-# What could end a literal, a pattern, a template, a parameter, a path, a line of COPY or one of the log.
+# Texts that could end a literal, a pattern, a template, a parameter, a path, or a line of COPY or of the log.
 HOSTILE_NAMES = [
     "it's", '"quoted"', "back\\slash", "\\", "\\.", "\\N", "%s", "%(x)s", "%", "_", "__", "$$",
     "$$; drop table x; $$", "'; drop table x; --", "{{ 1 }}", "{{ var('x') }}", "{% if %}", "{# x #}", "{{", "%}",
@@ -36,7 +36,7 @@ class Entry:
 
 
 def message(name: str, body: str, *tags: str | None, **expected: Any) -> Entry:
-    """One message, with the three columns of its analysis where they are given."""
+    """One message, with the three columns of its analysis if they are given."""
 
     def fill(wb: WhiteBalloon, number: int) -> Rows:
         wb.group(number, slug="g", name=f"G{number}", request_id=number)
@@ -51,7 +51,7 @@ def shown(text: str) -> str:
 
 
 def slug(text: str, stored: str | None = None) -> Entry:
-    """A group without a name, so that its slug stands in the title too."""
+    """A group without a name, so its slug is in the title too."""
 
     def fill(wb: WhiteBalloon, number: int) -> Rows:
         wb.request(number, f"[Signal] {text.strip(WHITE_SPACE)}")
@@ -63,7 +63,7 @@ def slug(text: str, stored: str | None = None) -> Entry:
 
 
 def long_slug(length: int) -> Entry:
-    """Random, so that Postgres cannot make it fit an index by compressing it."""
+    """A random slug, which Postgres cannot compress to fit an index."""
     text = "".join(random.Random(length).choices(string.ascii_letters + string.digits, k=length))
 
     def fill(wb: WhiteBalloon, number: int) -> Rows:
@@ -102,7 +102,7 @@ def duplicate_titles(wb: WhiteBalloon, number: int) -> Rows:
 
 
 def duplicate_memberships(wb: WhiteBalloon, number: int) -> Rows:
-    """The one with the lowest id counts, also where only another one has a chat."""
+    """The membership with the lowest id counts, even if only another one has a chat."""
     wb.request(number, "[Signal] Second name")
     wb.request(number + 1, "[Signal] First name")
     for user_id, names in ((number, ["First name", "Second name"]), (number + 1, ["No name", "Second name"])):
@@ -115,7 +115,7 @@ def duplicate_memberships(wb: WhiteBalloon, number: int) -> Rows:
 
 
 def orphans(wb: WhiteBalloon, number: int) -> Rows:
-    """Comments of a user without membership, and on a request that is gone."""
+    """Comments of a user without a membership, and on a request that does not exist."""
     wb.request(number, f"[Signal] G{number}")
     wb.member(number, "g", f"G{number}")
     wb.comment(number, "x", request_id=number + 1)
@@ -205,7 +205,7 @@ ENTRIES: Sequence[Entry] = [
         "every control character",
         "".join(f"{character}https://a.example/" for character in _CONTROLS) + "\n(Reactions: \x01 👍)",
         '["\\u0001", "a\\u001f\\u007f"]', "\x02,\x1f \t", "\v\f",
-        # The library ends a link at a control character and lets one begin behind it.
+        # The library ends a link at a control character, and starts another one after it.
         top_links=links(("https://a.example/", len(_CONTROLS))),
         top_tags=[tag("\x01", 1), tag("a\x1f\x7f", 1), tag("\x02", 1), tag("\x1f", 1)],
         reaction_counts={"👍": 1},
@@ -246,7 +246,7 @@ ENTRIES: Sequence[Entry] = [
     ),
     message(
         "links with templates",
-        # The library takes brackets as a pair and leaves what is over; what follows # is a fragment.
+        # The library matches brackets in pairs and drops a bracket left over; the part after # is a fragment.
         "https://a.example/{{x}} https://b.example/{%x%} https://a.example/{{ x }} https://a.example/{#x#}",
         top_links=links(
             ("https://a.example/{{x}", 1), ("https://b.example/{%x%}", 1), ("https://a.example/", 1),

@@ -1,4 +1,4 @@
-"""This machine once more, under a systemd of its own: what is written there goes to memory and is gone with it."""
+"""A copy of this machine under its own systemd: what is written there is kept in memory and lost when it ends."""
 
 import contextlib
 import dataclasses
@@ -42,12 +42,12 @@ exec env -i container=other /lib/systemd/systemd --unit=multi-user.target --log-
 
 @dataclasses.dataclass
 class Machine:
-    """A running one."""
+    """A running machine."""
 
     pid: int
 
     def run(self, script: str, stdin: str = "") -> str:
-        """Have root's bash run a script to its end, which must be a good one, and return what it wrote."""
+        """Run a script in root's bash, which must succeed, and return what it wrote."""
         done = subprocess.run(
             [
                 "nsenter",
@@ -75,7 +75,7 @@ class Machine:
 
 @contextlib.contextmanager
 def boot(folder: Path) -> Iterator[Machine]:
-    """Boot a machine whose memory is mounted on the empty folder; skip the test where that is not possible."""
+    """Boot a machine whose memory is mounted on the empty folder; skip the test if that is not possible."""
     if os.geteuid() != 0:
         pytest.skip("only root can boot a machine of its own")
     if not Path("/lib/systemd/systemd").exists():
@@ -90,14 +90,14 @@ def boot(folder: Path) -> Iterator[Machine]:
 
 
 def _booted(unshare: "subprocess.Popen[bytes]") -> int:
-    """Return the process id of the systemd that unshare became the parent of, as soon as it is up."""
+    """Wait until the systemd that unshare started is up, and return its process id."""
     children = Path(f"/proc/{unshare.pid}/task/{unshare.pid}/children")
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         assert unshare.poll() is None, "the machine could not be made"
         with contextlib.suppress(ValueError, AssertionError):
             machine = Machine(int(children.read_text()))
-            # Of this machine's other services some may not come up in there.
+            # Some of this machine's other services may not start in the copy.
             machine.run("systemctl is-system-running --wait | grep -E 'running|degraded'")
             return machine.pid
         time.sleep(0.5)

@@ -1,4 +1,4 @@
-"""The project's own models over a list of bodies: the SQL that dbt compiles, on stand-ins of the tables it reads."""
+"""Run the project's models over a list of bodies: the SQL that dbt compiles, on stand-ins for the tables it reads."""
 
 import csv
 import dataclasses
@@ -33,7 +33,7 @@ class Parsed:
 
 
 class Messages:
-    """A database that reads bodies and tag texts by the models, each body as the one message of a member."""
+    """A database in which the models read bodies and tag texts, each body as the only message of a member."""
 
     def __init__(self, url: str, target_path: Path) -> None:
         self._sql = compile_models(_MODELS, target_path, url, labels="{{ tag_array('tags', 'null::jsonb') }}")
@@ -49,7 +49,7 @@ class Messages:
         self._connection.close()
 
     def fill(self, bodies: list[str], tags: list[str] | None = None) -> None:
-        """Put the bodies, and tag texts that are no JSON arrays, where the models read them."""
+        """Put the bodies, and tag texts that are not JSON arrays, where the models read them."""
         self.cursor.execute("truncate given")
         execute_values(
             self.cursor,
@@ -66,7 +66,7 @@ class Messages:
         return self.cursor.fetchall()
 
     def seconds(self) -> float:
-        """Return how many seconds it takes to read all that was filled in."""
+        """Return how many seconds it takes to read everything that was filled in."""
         started = time.monotonic()
         for sql in self._sql.values():
             self.cursor.execute(f"select count(*) from ({sql}) as rows")

@@ -1,4 +1,4 @@
-"""The rules of docs/rules.md on what a body holds, once more and in Python: nothing here is the project's own."""
+"""A second implementation of docs/rules.md for bodies, in Python and independent of the project's SQL."""
 
 import re
 from collections import Counter
@@ -13,7 +13,7 @@ _LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz
 _TRACKING = set(
     "fbclid gclid dclid gbraid wbraid msclkid yclid twclid ttclid igsh igshid mc_cid mc_eid _hsenc _hsmi".split()
 )
-# RFC 3986, appendix B, of a text that has a scheme and an authority.
+# RFC 3986, appendix B, for a text that has a scheme and an authority.
 _URL = re.compile(r"([^:/?#]+)://([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.DOTALL)
 _HOST_AND_PORT = re.compile("([^:@]+)(?::([0-9]+))?")
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
@@ -30,11 +30,11 @@ _EMOJI = {character for word in emoji.EMOJI_DATA for character in word} | set(
 
 
 def read(body: str) -> Parsed:
-    """What a body holds."""
+    """Return what a body holds."""
     urls = Counter(url for url in map(canonical, expected_links(body)) if url is not None)
     attachments, reactions = closing_lines(body)
     return Parsed(
-        # A Counter keeps the order in which its keys came.
+        # A Counter keeps the order in which its keys were added.
         [(url, domain, count) for (url, domain), count in urls.items()],
         Counter(word for entry in reactions.split(",") if is_emoji(word := last_word(entry))),
         Counter(kind(name) for entry in attachments.split(",") if (name := entry.strip(_WHITE_SPACE))),
@@ -42,7 +42,7 @@ def read(body: str) -> Parsed:
 
 
 def canonical(link: str) -> tuple[str, str] | None:
-    """A link's canonical URL and its domain; None where its authority is no host with or without a port."""
+    """Return a link's canonical URL and its domain, or None if its authority is not a host with an optional port."""
     parts = _URL.fullmatch(link)
     assert parts is not None
     scheme, authority, path, query = parts.groups()
@@ -67,7 +67,7 @@ def is_tracking(parameter: str) -> bool:
 
 
 def closing_lines(body: str) -> tuple[str, str]:
-    """What stands in the closing attachments line and in the closing reactions line."""
+    """Return the contents of the closing attachments line and of the closing reactions line."""
     lines = [line.strip(_WHITE_SPACE) for line in body.strip(_WHITE_SPACE).split("\n")]
     reactions = inside("(Reactions: ", lines[-1], ")")
     if reactions:

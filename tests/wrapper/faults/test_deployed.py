@@ -1,4 +1,4 @@
-"""deploy/README.md from its first command to its last, typed by root, with a real systemd, cron, sudo and apt."""
+"""Root types all commands of deploy/README.md, with a real systemd, cron, sudo and apt."""
 
 import dataclasses
 import json
@@ -52,24 +52,24 @@ def commands(heading: str) -> list[str]:
 
 @dataclasses.dataclass
 class Operated:
-    """A machine with a WhiteBalloon where the page has it, and its operator."""
+    """A machine with a WhiteBalloon where the page expects it, and its operator."""
 
     machine: Machine
 
     def entries(self) -> list[dict[str, Any]]:
-        """Return the run log, what logrotate put aside before the rest."""
+        """Return the run log, starting with the file that logrotate rotated."""
         log = "/srv/whiteballoon/storage/signal_profile_snapshot.log"
         return [json.loads(line) for line in self.machine.run(f"cat {log}.1 {log} 2>&- || :").splitlines()]
 
     def look_before(self, prepare: str) -> None:
-        """Make the storage directory, and see what doctor and a dry run say."""
+        """Make the storage directory, and check what doctor and a dry run say."""
         said = self.machine.run(prepare)
         assert "\nok   warehouse: " in said
         assert "FIX" not in said
         assert "would publish 2 snapshots of 2 members" in said
 
     def nights_by_systemd(self) -> None:
-        """Have a night, a group's by its timer's service, and one that an operator stops."""
+        """Run a night, a group's night by its timer's service, and a night that an operator stops."""
         nightly, group = commands("Every night")[:2]
         assert "published 2 snapshots of 2 members" in self.machine.run(nightly)
         assert "NEXT" in self.machine.run("systemctl list-timers signal-profile-snapshots.timer")
@@ -85,7 +85,7 @@ class Operated:
         assert [run["status"] for run in self.entries()[-3:]] == ["success", "success", "interrupted"]
 
     def nights_beside_others(self) -> None:
-        """Have nights while others use the embedded Postgres, below a path that is too long for a socket."""
+        """Run nights while others use the embedded Postgres, below a path that is too long for a socket."""
         storage = f"/srv/whiteballoon/storage/{'long' * 25}"
         drop_in = f"/run/systemd/system/{SERVICE}.d"
         wrapper = f"cd /srv/whiteballoon; sudo -u whiteballoon STORAGE_DIR={storage} {INSTALLED}"
@@ -96,13 +96,13 @@ class Operated:
             systemctl daemon-reload
             systemctl start --no-block {SERVICE}
         """)
-        # The service started the server, and ends while this is connected.
+        # The service started the server, and ends while this client is connected.
         self.machine.run(f"/opt/signal-profile-snapshots/.venv/bin/python - {storage} {SERVICE}", stdin=STAY_CONNECTED)
         assert self.machine.run(f"{wrapper} db status") == "running\n"
-        # The next night finds it, through a /tmp of its own, and leaves it last.
+        # The next night finds the server through its private /tmp, and stops it, since nobody else is connected.
         self.machine.run(f"systemctl start {SERVICE}")
         assert self.machine.run(f"{wrapper} db status") == "stopped\n"
-        # One that was started at a shell stays.
+        # A server that was started at a shell keeps running.
         self.machine.run(f"{wrapper} db start; systemctl start {SERVICE}")
         assert self.machine.run(f"{wrapper} db status") == "running\n"
         runs = self.machine.run(f"cat {storage}/signal_profile_snapshot.log").splitlines()
@@ -110,7 +110,7 @@ class Operated:
         self.machine.run(f"{wrapper} db stop; rm -r {storage} {drop_in}; systemctl daemon-reload")
 
     def night_by_cron(self) -> None:
-        """Have one by the line as written, but for its minute, which comes every minute."""
+        """Run a night by cron's line as written, except that it starts every minute."""
         cron = commands("Every night")[2]
         runs = len(self.entries())
         self.machine.run(f"{cron}sed --in-place 's/^15 3 /* * /' /etc/cron.d/signal-profile-snapshots")
@@ -127,21 +127,21 @@ class Operated:
         assert self.machine.run("stat --format=%a,%U /srv/whiteballoon/storage/report.html") == "600,whiteballoon\n"
 
     def back_out(self, block: int) -> None:
-        """Take all away, WhiteBalloon being on SQLite (1) or Postgres (2), but for the last line and the program."""
+        """Remove all for WhiteBalloon on SQLite (1) or Postgres (2), except the program that the last line removes."""
         first, *warehouses, last = commands("Back out")
         remove, program = last.split("rm -rf /opt/signal-profile-snapshots")
         assert program == "\n"
         self.machine.run("\n".join([first, warehouses[block - 1], remove]))
 
     def files(self) -> list[str]:
-        """Return what is in the places that the page writes to, but for the directory made for it."""
+        """List what is in the places that the page writes to, except the storage directory itself."""
         places = "/etc/systemd /etc/cron.d /etc/logrotate.d /srv /opt"
         listed = self.machine.run(f"find {places} -not -path '*/__pycache__*' -printf '%p %m %u %l\\n' | sort")
         return [line for line in listed.splitlines() if not line.startswith("/srv/whiteballoon/storage ")]
 
 
 def make_whiteballoon(folder: Path) -> WhiteBalloon:
-    """Make one of two groups, with a member and a message each."""
+    """Make a WhiteBalloon of two groups, with one member and one message each."""
     whiteballoon = WhiteBalloon(folder)
     whiteballoon.group(1, slug="tool-library")
     whiteballoon.comment(1, "hello")
@@ -168,7 +168,7 @@ def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
             install --directory /srv/whiteballoon
             cp --recursive {folder}/data /srv/whiteballoon
             chown --recursive whiteballoon: /srv/whiteballoon
-            # Whoever types the page's commands says yes.
+            # An operator answers apt's questions with yes.
             echo 'APT::Get::Assume-Yes "true";' > /etc/apt/apt.conf.d/99yes
             apt-get update
         """)
@@ -177,7 +177,7 @@ def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
         yield Operated(machine)
 
 
-def test_whiteballoon_on_sqlite(operated: Operated) -> None:
+def test_deploy_page_on_sqlite_runs_nights_and_leaves_no_file_behind(operated: Operated) -> None:
     before = operated.files()
     [prepare] = commands("WhiteBalloon on SQLite")
     operated.look_before(prepare)
@@ -189,7 +189,9 @@ def test_whiteballoon_on_sqlite(operated: Operated) -> None:
     assert operated.files() == before
 
 
-def test_whiteballoon_on_postgres(operated: Operated, tmp_path: Path) -> None:
+def test_deploy_page_on_postgres_runs_nights_and_leaves_no_file_role_or_right_behind(
+    operated: Operated, tmp_path: Path
+) -> None:
     machine = operated.machine
     machine.run("""
         systemctl start postgresql
@@ -197,12 +199,12 @@ def test_whiteballoon_on_postgres(operated: Operated, tmp_path: Path) -> None:
         sudo -u postgres createdb --owner=whiteballoon whiteballoon
     """)
     copy_to_postgres(make_whiteballoon(tmp_path / "copy"), DATABASE)
-    # WB is where WB_SCHEMA says by default.
+    # Move WhiteBalloon's tables to the default of WB_SCHEMA.
     admin = psycopg2.connect(DATABASE)
     admin.autocommit = True
     query(admin, "drop schema public")
     query(admin, "alter schema wb rename to public")
-    # A right that came and went leaves the owner's own, which were implied before, spelled out.
+    # After a right was granted and revoked, the owner's implied rights are spelled out; acldefault() does the same.
     rights = """
         with places (name, acl) as (
             select nspname, coalesce(nspacl, acldefault('n', nspowner)) from pg_namespace where nspname !~ 'temp'

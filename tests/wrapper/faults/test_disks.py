@@ -1,4 +1,4 @@
-"""Disks that are full: small ones of their own, in a mount namespace, below each place that a run writes to."""
+"""Runs on full disks: a small disk in a mount namespace below each place that a run writes to."""
 
 import json
 
@@ -11,14 +11,14 @@ from tests.wrapper.whiteballoon import WhiteBalloon
 
 
 def run(disk: SmallDisk, wrapper: Wrapper, *arguments: str) -> str:
-    """Run the wrapper on the disk to a good end, and return what it printed."""
+    """Run the wrapper on the disk, which must succeed, and return what it printed."""
     result = disk.run(wrapper, *arguments)
     assert result.code == 0, result.stderr
     return result.stdout
 
 
 @pytest.mark.full
-def test_a_full_disk_under_the_warehouse(
+def test_run_on_a_full_warehouse_disk_fails_with_one_line_and_keeps_the_rows(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, request: pytest.FixtureRequest
 ) -> None:
     awkward_whiteballoon(whiteballoon)
@@ -36,14 +36,14 @@ def test_a_full_disk_under_the_warehouse(
     assert len(result.stderr.splitlines()) == 1
     assert wrapper.log()[-1]["status"] == "failed"
     disk.clear()
-    # A server without room for its own log stops; started again, it recovers.
+    # A server without room for its own log stops; if it is started again, it recovers.
     run(disk, of_server, "db", "start")
     assert run(disk, wrapper, "export") == before
     assert json.loads(run(disk, wrapper, "snapshot", "--all", "--json"))["generated"] == 10
     run(disk, of_server, "db", "stop")
 
 
-def test_a_full_disk_under_the_storage_directory(
+def test_run_on_a_full_storage_disk_says_that_its_log_cannot_be_written(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, request: pytest.FixtureRequest
 ) -> None:
     awkward_whiteballoon(whiteballoon)
@@ -51,7 +51,7 @@ def test_a_full_disk_under_the_storage_directory(
     request.addfinalizer(disk.close)
     run(disk, wrapper, "snapshot", "--all")
     before = run(disk, wrapper, "export")
-    # To the end of a page, in which the next line would find room on a disk that has none.
+    # Fill the last page of the log, where the next line would fit even on a full disk.
     log = disk.path / "signal_profile_snapshot.log"
     with log.open("a") as file:
         file.write("\n".rjust(-log.stat().st_size % 4096))
@@ -63,7 +63,7 @@ def test_a_full_disk_under_the_storage_directory(
     assert line.startswith("wrapper: STORAGE_DIR: the run ended with ")
     assert line.endswith("but signal_profile_snapshot.log cannot be written: No space left on device")
     assert "Traceback" not in result.stderr
-    # What it said of the rows is what they are.
+    # The status that the run reports is true of the rows.
     entry = json.loads(result.stdout)
     assert (run(disk, wrapper, "export") == before) == (entry["status"] == "failed")
     disk.clear()
@@ -71,7 +71,7 @@ def test_a_full_disk_under_the_storage_directory(
 
 
 @pytest.mark.full
-def test_a_full_disk_under_the_output_directory(
+def test_run_on_a_full_output_disk_counts_stale_files_and_the_next_writes_them(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, request: pytest.FixtureRequest
 ) -> None:
     awkward_whiteballoon(whiteballoon)
@@ -93,7 +93,7 @@ def test_a_full_disk_under_the_output_directory(
     assert payloads == sorted(json.dumps(json.loads(line)["snapshot"], sort_keys=True) for line in lines)
 
 
-def test_a_read_only_storage_directory(
+def test_run_on_a_read_only_storage_disk_fails_with_one_line(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, request: pytest.FixtureRequest
 ) -> None:
     disk = SmallDisk(wrapper.cwd / "storage", 1)

@@ -1,4 +1,4 @@
-"""The embedded Postgres is out of reach for everybody else, and nothing about the machine changes for its sake."""
+"""Other users cannot reach the embedded Postgres, and it changes no mode and no user of the machine."""
 
 import contextlib
 import errno
@@ -16,12 +16,12 @@ from tests.wrapper.conftest import Wrapper
 from tests.wrapper.whiteballoon import WhiteBalloon
 from wrapper.warehouse.embedded import EmbeddedServer, bundled_programs
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can try as another user: not tried is to connect")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user, so connecting was not tried")
 
 
 @contextlib.contextmanager
 def make_open_folder() -> Iterator[Path]:
-    """A folder that every user may enter, which pytest's own are not."""
+    """Make a folder that every user may enter, unlike pytest's folders."""
     # Not below TMPDIR, whose path may be too long for a socket.
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         Path(name).chmod(0o755)
@@ -38,7 +38,7 @@ def open_folder() -> Iterator[Path]:
     scope="module", params=["storage", "long" * 25 + "/storage"], ids=["normal path", "too long for a socket"]
 )
 def running(request: pytest.FixtureRequest) -> Iterator[EmbeddedServer]:
-    """A server below a STORAGE_DIR that was there, open as any."""
+    """A server below an existing STORAGE_DIR that other users may enter."""
     with make_open_folder() as folder:
         storage = folder / request.param
         storage.mkdir(parents=True)
@@ -52,7 +52,7 @@ def running(request: pytest.FixtureRequest) -> Iterator[EmbeddedServer]:
 def as_nobody(action: Callable[[], object]) -> int:
     """Try something as another user, and return 0, the errno it ended with, or 255."""
     nobody = pwd.getpwnam("nobody")
-    # A fork without an exec: where Python is installed below root's home, nobody else could run it.
+    # A fork without an exec, since other users cannot run a Python that is installed below root's home.
     child = os.fork()
     if child == 0:
         outcome = 255
@@ -65,7 +65,7 @@ def as_nobody(action: Callable[[], object]) -> int:
         except OSError as error:
             outcome = error.errno or 255
         finally:
-            # Whatever else it ended with, it must not go on as a second pytest.
+            # However the child ends, it must not go on as a second pytest.
             os._exit(outcome)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
@@ -76,14 +76,16 @@ def connect(path: Path) -> None:
 
 
 @as_root
-def test_another_user_cannot_connect(running: EmbeddedServer, open_folder: Path) -> None:
-    # That the server sees to it shows where anybody may enter and connect: there the other user can.
+def test_embedded_server_refuses_its_socket_and_data_to_another_user(
+    running: EmbeddedServer, open_folder: Path
+) -> None:
+    # The other user can connect to an open socket, so a refusal below is the server's doing.
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(open_folder / "s"))
         (open_folder / "s").chmod(0o777)
         listener.listen()
         if as_nobody(lambda: connect(open_folder / "s")):
-            pytest.skip("another user can enter no temporary folder here: not tried is to connect")
+            pytest.skip("another user cannot enter temporary folders here, so connecting was not tried")
     server_socket = running.socket_dir() / ".s.PGSQL.5432"
     connect(server_socket)
     assert as_nobody(lambda: connect(server_socket)) == errno.EACCES
@@ -91,7 +93,7 @@ def test_another_user_cannot_connect(running: EmbeddedServer, open_folder: Path)
 
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only Linux says in /proc what a process listens on")
-def test_it_has_no_socket_but_its_own(running: EmbeddedServer) -> None:
+def test_embedded_server_listens_on_its_private_socket_and_on_no_port(running: EmbeddedServer) -> None:
     postmaster = int((running.data_dir / "postmaster.pid").read_text().splitlines()[0])
     children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
     held = set()
@@ -101,7 +103,7 @@ def test_it_has_no_socket_but_its_own(running: EmbeddedServer) -> None:
             if target.startswith("socket:["):
                 held.add(target.removeprefix("socket:[").removesuffix("]"))
     unix = {line.split()[6]: line.split()[7:] for line in Path("/proc/net/unix").read_text().splitlines()[1:]}
-    # Bound in its working directory, the data directory.
+    # The socket is bound in the working directory, which is the data directory.
     assert Path(f"/proc/{postmaster}/cwd").samefile(running.data_dir)
     assert ["./.s.PGSQL.5432"] in [unix.get(inode) for inode in held]
     networked = {
@@ -113,7 +115,7 @@ def test_it_has_no_socket_but_its_own(running: EmbeddedServer) -> None:
     assert held & networked == set()
 
 
-def test_no_mode_is_widened_and_no_user_made(open_folder: Path) -> None:
+def test_load_on_the_embedded_server_widens_no_mode_and_adds_no_user(open_folder: Path) -> None:
     storage = open_folder / "a" / "storage"
     storage.parent.mkdir(mode=0o711)
     looked_at = [*storage.parents, Path("/etc/passwd"), Path("/etc/group"), bundled_programs()]
@@ -132,8 +134,8 @@ def test_no_mode_is_widened_and_no_user_made(open_folder: Path) -> None:
 
 
 @as_root
-def test_where_root_has_no_namespace_another_user_passes_through_but_sees_nothing(open_folder: Path) -> None:
-    """Other users can then enter STORAGE_DIR if they know a name in it, but not what is in it."""
+def test_storage_without_a_namespace_for_root_can_be_entered_but_not_read(open_folder: Path) -> None:
+    """Other users can then pass through STORAGE_DIR to a name that they know, but cannot open what is there."""
     programs = open_folder / "bin"
     programs.mkdir()
     (programs / "test").symlink_to(shutil.which("test") or "")

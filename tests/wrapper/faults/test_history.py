@@ -1,4 +1,4 @@
-"""A WhiteBalloon that lives: whatever happens to it, and whatever part of it is run in between."""
+"""Random histories of a WhiteBalloon, with runs of all or a part of it in between."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +24,7 @@ BODIES = st.sampled_from(
     ]
 )  # fmt: skip
 TAGS = st.sampled_from(['["food", "tools"]', "tools, food", '["tools", 7]', "", None])
-# What somebody may do by hand to what runs have made.
+# Statements that somebody may run by hand on what runs have made.
 BY_HAND = st.sampled_from(
     [
         "update signal_profiles.signal_profile_snapshots set message_count = message_count + 1 where user_id = 1",
@@ -69,7 +69,7 @@ class Life(RuleBasedStateMachine):
 
     @initialize(users=st.sets(USERS, min_size=1), slugs=st.sets(SLUGS, min_size=1))
     def begin(self, users: set[int], slugs: set[str]) -> None:
-        """A little is there from the start."""
+        """Start with two groups and a message in each."""
         self.last_scope = users, slugs
         for number, (slug, name) in enumerate([("a", "A"), ("b", "B")], start=1):
             self.whiteballoon.group(1, 2, slug=slug, name=name, request_id=number)
@@ -78,7 +78,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(user=USERS, request=REQUESTS, body=BODIES, at=MOMENTS, tags=st.none() | st.tuples(TAGS, TAGS, TAGS))
     def write(self, user: int, request: int, body: str, at: str, tags: tuple[str | None, ...] | None) -> None:
-        """A message, early or late, comes in."""
+        """A message arrives, early or late."""
         self.whiteballoon.comment(user, body, request_id=request, at=at, tags=tags)
 
     @rule(pick=st.integers(0), body=BODIES, at=MOMENTS)
@@ -151,7 +151,7 @@ class Life(RuleBasedStateMachine):
         return self.wrapper.snapshot("--all", "--accept-losses", **environ)
 
     def teardown(self) -> None:
-        """In the end a full run makes what a build from scratch makes, and a run after it has nothing to build."""
+        """At the end, a full run makes what a build from scratch makes, and the next run has nothing to build."""
         self.run_a_part(*self.last_scope)
         self.run_everything()
         assert self._full_run()["built"] is False
@@ -161,7 +161,7 @@ class Life(RuleBasedStateMachine):
         super().teardown()
 
     def _rows(self, schema: str, users: list[int] | None = None, slugs: list[str] | None = None) -> Any:
-        """Every row with its hash, those of a scope left out; none where nothing was ever published."""
+        """Return every row with its hash, except those of a scope; none if nothing was ever published."""
         if query(self.warehouse, f"select to_regclass('{schema}.signal_profile_snapshots')") == [(None,)]:
             return []
         with self.warehouse.cursor() as cursor:
@@ -184,7 +184,7 @@ class Life(RuleBasedStateMachine):
             self._execute(statement, *parameters, comment_id)
 
 
-def test_any_history_ends_where_a_build_from_scratch_does(
+def test_full_run_after_any_history_gives_the_rows_of_a_build_from_scratch(
     wrapper: Wrapper,
     warehouse: Connection,
     tmp_path: Path,
@@ -202,11 +202,11 @@ def test_any_history_ends_where_a_build_from_scratch_does(
         settings=settings(
             max_examples=amount(1, 8),
             stateful_step_count=amount(10, 40),
-            # A short selection is the same each time; at full length it is another one each time.
+            # The short version tries the same histories each time; at full length they differ.
             derandomize=bool(amount(1, 0)),
             deadline=None,
             database=None,
-            # Each step of shrinking would be a minute of runs.
+            # Each step of shrinking would take a minute of runs.
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         ),

@@ -1,4 +1,4 @@
-"""No run fails because of what somebody wrote: one run over all of it, and each entry's rows as they must be."""
+"""No run fails because of what somebody wrote: one run covers all entries, and each entry's rows follow the rules."""
 
 import hashlib
 import json
@@ -48,19 +48,19 @@ def corpus(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
-def test_the_rows_are_what_the_rules_say(corpus: Corpus, entry: Entry) -> None:
+def test_rows_of_hostile_content_are_what_the_rules_say(corpus: Corpus, entry: Entry) -> None:
     for user_id, rows in corpus.expected[entry.name].items():
         assert [line["snapshot"] for line in corpus.exported if line["snapshot"]["user_id"] == user_id] == rows
 
 
-def test_there_are_no_other_rows(corpus: Corpus) -> None:
+def test_run_over_hostile_content_publishes_no_other_rows(corpus: Corpus) -> None:
     expected = [found for rows in corpus.expected.values() for entry in rows.values() for found in entry]
     assert len(corpus.exported) == len(expected) == corpus.entry["generated"]
-    # The member whose name has no chat, and the one whose only comment is on a request that is gone.
+    # One member's group name has no chat, and another's only comment is on a request that does not exist.
     assert corpus.entry["skipped"] == 2
 
 
-def test_hashes_are_those_of_the_payloads(corpus: Corpus) -> None:
+def test_hashes_of_hostile_content_are_those_of_the_payloads(corpus: Corpus) -> None:
     for line in corpus.exported:
         payload = line["snapshot"]
         expected = hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
@@ -70,7 +70,9 @@ def test_hashes_are_those_of_the_payloads(corpus: Corpus) -> None:
     assert corpus.stored_hashes == {}
 
 
-def test_hostile_slugs_as_a_scope_and_as_file_names(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
+def test_run_with_hostile_slugs_as_scope_writes_and_deletes_their_files(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon
+) -> None:
     slugs = [*HOSTILE_NAMES, "outside"]
     expected = []
     for user_id, slug in enumerate(slugs, 1):
@@ -89,7 +91,7 @@ def test_hostile_slugs_as_a_scope_and_as_file_names(wrapper: Wrapper, whiteballo
         f"{found['user_id']}-{encoded(found['group_slug'])}.json": found for found in expected
     }
 
-    # The files of hostile slugs are found again: those of rows that are gone go with them.
+    # A run finds the files of hostile slugs again, and deletes them with their rows.
     whiteballoon.execute("delete from request_comments")
     removed = wrapper.snapshot("--all", *scope, "--accept-losses", "--output-dir", "out")["removed"]
     assert removed == len(slugs)

@@ -45,7 +45,7 @@ class History:
         return self.wrapper.start("snapshot", "--all", "--json", start_new_session=True)
 
     def finish(self) -> None:
-        """Let a run come to its end, which must be a good one."""
+        """Start a run and wait for its end; it must succeed."""
         process = self.start()
         stdout, stderr = process.communicate(timeout=180)
         assert process.returncode == 0, stderr
@@ -58,7 +58,7 @@ class History:
         self.seconds = json.loads(stdout)["duration_seconds"]
 
     def look(self) -> None:
-        """Read as anybody may at any time: the complete rows of the last finished run, or of the new one."""
+        """Read as anybody may at any time; the rows are all of the last finished run, or all of the new one."""
         found = query(self.warehouse, f"select min(message_count), max(message_count), count(*) from {SNAPSHOTS}")
         assert found in [[(version, version, MEMBERS)] for version in (self.published, self.version)]
         self.published = found[0][0]
@@ -72,7 +72,7 @@ def history(wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection)
 
 
 def handles_signals(pid: int) -> bool:
-    """Tell whether the process has handlers of its own, which Python programs have not from their first moment."""
+    """Return whether the process has installed signal handlers, which Python programs do only after they start."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("SigCgt:"):
             return bool(int(line.split()[1], 16) & 1 << (signal.SIGTERM - 1))
@@ -86,11 +86,11 @@ def send(process: "subprocess.Popen[str]", number: signal.Signals) -> None:
 
 
 def random_moment(rng: random.Random, seconds: float) -> float:
-    """Return when to strike in a run of so many seconds; every third time in its last part, as that is short."""
+    """Return when to strike in a run of so many seconds; a third of the time in its last part, which is short."""
     return rng.uniform(0.75 * seconds, 1.05 * seconds) if rng.random() < 1 / 3 else rng.uniform(0, seconds)
 
 
-def test_a_killed_run_leaves_whole_rows_and_the_next_one_needs_no_help(
+def test_killed_run_leaves_whole_rows_and_the_next_one_succeeds(
     history: History, amount: Callable[[int, int], int], record_property: Callable[[str, object], None]
 ) -> None:
     rng = random.Random(1)
@@ -105,7 +105,7 @@ def test_a_killed_run_leaves_whole_rows_and_the_next_one_needs_no_help(
         process.communicate()
         history.look()
         published += history.published > before
-        # Now and then several are killed in a row.
+        # Half of the time, the next run is killed too.
         if rng.random() < 0.5:
             history.finish()
     history.finish()
@@ -119,7 +119,7 @@ def test_a_killed_run_leaves_whole_rows_and_the_next_one_needs_no_help(
     "number",
     [pytest.param(signal.SIGTERM, id="SIGTERM"), pytest.param(signal.SIGINT, id="SIGINT", marks=pytest.mark.full)],
 )
-def test_an_interrupted_run_says_so_within_five_seconds(
+def test_interrupted_run_says_so_within_five_seconds_and_leaves_whole_rows(
     history: History,
     number: signal.Signals,
     amount: Callable[[int, int], int],
@@ -131,12 +131,12 @@ def test_an_interrupted_run_says_so_within_five_seconds(
     for strike in range(amount(1, 25)):
         process = history.start()
         wait_until(lambda: handles_signals(process.pid))  # noqa: B023 - called at once
-        # The first one in mid-run, so that at least one run is interrupted.
+        # The first strike is in mid-run, so that at least one run is interrupted.
         moment = random_moment(rng, history.seconds) if strike else history.seconds / 2
         time.sleep(moment)
         struck = time.monotonic()
         send(process, number)
-        # On a busy machine of CI's, five seconds may be the machine's own.
+        # A busy CI machine may itself take five seconds.
         stdout, stderr = process.communicate(timeout=amount(60, 5))
         slowest = max(slowest, time.monotonic() - struck)
         codes.append(process.returncode)

@@ -62,7 +62,7 @@ def reader_and_writer(whiteballoon: WhiteBalloon) -> tuple[Busy, Busy]:
     )
 
 
-def test_whiteballoon_can_commit_while_a_load_waits_for_the_warehouse(
+def test_whiteballoon_commits_while_a_load_waits_for_the_warehouse(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection, blocker: Connection
 ) -> None:
     wrapper.succeed("load")
@@ -82,7 +82,7 @@ def test_whiteballoon_can_commit_while_a_load_waits_for_the_warehouse(
 
 
 @pytest.mark.full
-def test_whiteballoon_hardly_waits_while_a_million_comments_are_loaded(
+def test_whiteballoon_while_a_million_comments_are_loaded_waits_under_a_second(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, record_property: Callable[[str, object], None]
 ) -> None:
     whiteballoon.group(1)

@@ -1,4 +1,4 @@
-"""Nothing is sent anywhere but StatsD: a whole run without a network, every address that it asked for written down."""
+"""A run sends nothing except to StatsD: it runs without a network, and each address that it asks for is recorded."""
 
 import dataclasses
 import functools
@@ -14,7 +14,7 @@ from tests.wrapper.conftest import WRAPPER
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 _STATSD = ("127.0.0.1", 18125)
-# As root a network of one's own needs no more; anybody else gets one inside a user namespace.
+# Root can make a network namespace directly; other users need a user namespace for it.
 _NO_NETWORK = ["unshare", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"]), "--net"]
 _HOOK = """
 import json, os, sys
@@ -45,7 +45,7 @@ def without_network() -> list[str]:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """`snapshot --all` on the embedded server, with dbt's tracking asked for in the environment."""
+    """`snapshot --all` on the embedded server, with dbt's tracking switched on in the environment."""
     folder = tmp_path_factory.mktemp("watched")
     whiteballoon = WhiteBalloon(folder / "data")
     whiteballoon.group(1)
@@ -81,22 +81,22 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return Run(done.returncode, done.stderr, asked, calls.read_text() if tracer else "")
 
 
-def test_a_run_needs_no_network(run: Run) -> None:
+def test_run_without_a_network_publishes(run: Run) -> None:
     if not without_network():
         pytest.skip("no network namespace can be made here")
     assert run.code == 0, run.stderr
     assert "published 1 snapshots" in run.stderr
 
 
-def test_python_asks_for_no_address_but_that_of_statsd(run: Run) -> None:
+def test_python_during_a_run_asks_for_the_statsd_address_only(run: Run) -> None:
     addresses = {tuple(address) for _, address in run.asked_by_python if isinstance(address, list)}
     assert addresses == {_STATSD}
     assert all(isinstance(address, list) for _, address in run.asked_by_python)
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed: it sees libpq and Postgres too")
-def test_no_system_call_names_another_address(run: Run) -> None:
-    """Not Postgres's either, which is talked to over its socket; no name server is asked."""
+def test_system_calls_during_a_run_name_the_statsd_address_only(run: Run) -> None:
+    """This includes Postgres, which is reached over its socket. No name server is asked."""
     sent = re.findall(r"(?:connect|sendto|sendm{1,2}sg)\(.*sa_family=AF_INET6?, .*", run.system_calls)
     statsd = f'sin_port=htons({_STATSD[1]}), sin_addr=inet_addr("{_STATSD[0]}")'
     assert sent

@@ -1,4 +1,4 @@
-"""Whole bodies: what the models read in them is what the rules say, in as many as there is time for."""
+"""The models read whole bodies as the rules say; as many bodies are tried as time allows."""
 
 import itertools
 import time
@@ -96,7 +96,7 @@ BODIES = st.one_of(
     st.lists(_LINE, max_size=4).map("\n".join),
 )  # fmt: skip
 
-# Left to itself hypothesis repeats most of what it has tried.
+# Without `unique`, hypothesis repeats most of what it has tried.
 BATCHES = st.lists(BODIES, min_size=_BATCH, max_size=_BATCH, unique=True)
 
 
@@ -108,7 +108,7 @@ def messages(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def readings(messages: Messages, bodies: list[str]) -> list[tuple[str, Parsed, Parsed]]:
-    """Each body with what the models read in it and what the rules say."""
+    """Return each body with what the models read in it and what the rules say."""
     return [(body, found, read(body)) for body, found in zip(bodies, messages.parse(bodies), strict=True)]
 
 
@@ -116,7 +116,7 @@ def different(compared: list[tuple[str, Parsed, Parsed]]) -> list[tuple[str, Par
     return [(body, found, expected) for body, found, expected in compared if found != expected]
 
 
-def test_bodies_are_read_as_the_rules_say(messages: Messages) -> None:
+def test_bodies_of_a_fixed_selection_are_read_as_the_rules_say(messages: Messages) -> None:
     @settings(max_examples=10, deadline=None, database=None, derandomize=True, suppress_health_check=_CHECKS)
     @example(HAND_PICKED)
     @given(BATCHES)
@@ -126,10 +126,10 @@ def test_bodies_are_read_as_the_rules_say(messages: Messages) -> None:
     check()
 
 
-def test_bodies_are_read_as_the_rules_say_for_as_long_as_there_is_time(
+def test_random_bodies_until_a_deadline_are_read_as_the_rules_say(
     messages: Messages, amount: Callable[[int, int], int], record_property: Callable[[str, object], None]
 ) -> None:
-    """The short run begins with the same bodies each time, the full one with others."""
+    """The short version starts with the same bodies each time, the full one with different bodies."""
     seconds = amount(5, 240)
     deadline = time.monotonic() + seconds
     tried: set[int] = set()

@@ -1,4 +1,4 @@
-"""No message, name or URL reaches an output, a log or a file of dbt's, whatever goes well or fails."""
+"""No message, name or URL reaches an output, a log or a file of dbt, whether a run succeeds or fails."""
 
 import contextlib
 import json
@@ -12,7 +12,7 @@ from tests.wrapper.conftest import Result, Wrapper, query
 from tests.wrapper.whiteballoon import WhiteBalloon
 from wrapper.warehouse.error_text import first_line
 
-# In everything that is somebody's.
+# This word is in every personal text.
 MARK = "Zyxwv"
 PUBLISHED = "signal_profiles.signal_profile_snapshots"
 
@@ -33,7 +33,7 @@ def whiteballoon(tmp_path_factory: pytest.TempPathFactory) -> WhiteBalloon:
 
 @pytest.fixture(scope="module")
 def wrapper(whiteballoon: WhiteBalloon) -> Iterator[Wrapper]:
-    """The wrapper on the embedded server, which stays on, after a good run."""
+    """The wrapper after a successful run on the embedded server, which keeps running."""
     wrapper = Wrapper(whiteballoon.app_path.parents[1], {"PROFILE_SIGNAL_GLAZE": "1"})
     wrapper.environ["DATABASE_URL"] = f"sqlite:///{whiteballoon.app_path}"
     wrapper.environ["URL"] = wrapper.succeed("db", "start").stdout.strip()
@@ -45,7 +45,7 @@ def wrapper(whiteballoon: WhiteBalloon) -> Iterator[Wrapper]:
 
 
 def quoted(wrapper: Wrapper, result: Result) -> list[str]:
-    """Where the mark is: both outputs, and every file below STORAGE_DIR that is no table of the embedded server."""
+    """Return where the mark is, in the outputs and in files below STORAGE_DIR, except the embedded server's tables."""
     places = {"stdout": result.stdout, "stderr": result.stderr}
     storage = wrapper.cwd / "storage"
     for path in storage.rglob("*"):
@@ -84,7 +84,7 @@ def on_insert(statement: str) -> tuple[str, str]:
 
 
 def on_create(tag: str, table: str, statement: str) -> tuple[str, str]:
-    """An event trigger that runs a statement when a table of that name was created."""
+    """An event trigger that runs a statement after a table of that name is created."""
     return (
         f"""
         create function public.change() returns event_trigger language plpgsql as $$ begin
@@ -128,7 +128,9 @@ VIOLATED_CHECK = (
     ],
     ids=["data test", "copy into a check", "copy into another type"],
 )
-def test_a_failing_run(wrapper: Wrapper, injection: tuple[str, str], code: int, said: str) -> None:
+def test_failing_run_names_the_cause_without_personal_data(
+    wrapper: Wrapper, injection: tuple[str, str], code: int, said: str
+) -> None:
     with injected(wrapper, *injection):
         result = wrapper("snapshot", "--all", "--rebuild")
     assert result.code == code
@@ -137,8 +139,8 @@ def test_a_failing_run(wrapper: Wrapper, injection: tuple[str, str], code: int, 
     assert quoted(wrapper, result) == []
 
 
-def test_dbt_at_its_most_talkative(wrapper: Wrapper, amount: Callable[[int, int], int]) -> None:
-    """A violated constraint prints the row, unless somebody sees to it."""
+def test_dbt_build_at_debug_level_writes_no_personal_data(wrapper: Wrapper, amount: Callable[[int, int], int]) -> None:
+    """By default, a violated constraint prints the row."""
     injections = [(VIOLATED_CHECK, "violates check constraint"), (FAILED_CAST, "(InvalidTextRepresentation)")]
     for injection, said in injections[: amount(1, 2)]:
         with injected(wrapper, *injection):
@@ -149,7 +151,9 @@ def test_dbt_at_its_most_talkative(wrapper: Wrapper, amount: Callable[[int, int]
         assert said in results.read_text()
         assert quoted(wrapper, result) == []
     if amount(0, 1):
-        test_a_failing_run(wrapper, FAILED_CAST, 1, "invalid input syntax for type bigint (InvalidTextRepresentation)")
+        test_failing_run_names_the_cause_without_personal_data(
+            wrapper, FAILED_CAST, 1, "invalid input syntax for type bigint (InvalidTextRepresentation)"
+        )
 
 
 @pytest.mark.parametrize(
@@ -164,7 +168,9 @@ def test_dbt_at_its_most_talkative(wrapper: Wrapper, amount: Callable[[int, int]
         ),
     ],
 )
-def test_values_of_another_type(wrapper: Wrapper, tmp_path: Path, statement: str, said: str) -> None:
+def test_run_over_values_of_the_wrong_type_names_the_column_without_the_value(
+    wrapper: Wrapper, tmp_path: Path, statement: str, said: str
+) -> None:
     other = WhiteBalloon(tmp_path)
     other.group(1)
     other.comment(1, "hello")
@@ -195,7 +201,7 @@ def test_values_of_another_type(wrapper: Wrapper, tmp_path: Path, statement: str
         "do $$ begin perform 'Zyxwv'::uuid; end $$",
     ],
 )
-def test_the_line_of_an_error_has_no_value(wrapper: Wrapper, statement: str) -> None:
+def test_error_line_of_a_failed_statement_quotes_no_value(wrapper: Wrapper, statement: str) -> None:
     with contextlib.closing(psycopg2.connect(wrapper.environ["URL"])) as admin, pytest.raises(psycopg2.Error) as raised:
         query(admin, statement)
     line = first_line(raised.value)

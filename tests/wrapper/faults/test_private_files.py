@@ -1,4 +1,4 @@
-"""Whatever the caller's umask is, what a run makes is for its user alone, and what it finds keeps its mode."""
+"""Whatever the umask, only its user can open what a run creates, and what exists keeps its mode."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ def alone(umask: None, tmp_path: Path) -> Wrapper:
     whiteballoon.group(1)
     whiteballoon.comment(1, "hello", tags=("tools", None, None))
     whiteballoon.app.close()
-    # The last to leave a file in WAL mode takes its side files along, so that the run has to make them.
+    # Closing the last connection deletes the side files of WAL mode, so the run has to create them.
     whiteballoon.analyses.close()
     whiteballoon.analyses_path.chmod(0o664)
     return Wrapper(
@@ -39,13 +39,13 @@ def alone(umask: None, tmp_path: Path) -> Wrapper:
     )
 
 
-def test_everything_that_a_run_makes_is_private(
+def test_files_of_a_run_under_any_umask_are_private(
     alone: Wrapper, tmp_path: Path, amount: Callable[[int, int], int]
 ) -> None:
     before = os.umask(0)
     os.umask(before)
     if before and not amount(0, 1):
-        # A load tries the rest under the usual umask; the whole run is under the worst one.
+        # Under the usual umask, a load is enough; the worst umask is tried with a whole run.
         alone.succeed("load")
         assert {mode(path) for path in (tmp_path / "storage").rglob("*")} == {0o600, 0o700}
         return
@@ -63,16 +63,16 @@ def test_everything_that_a_run_makes_is_private(
     assert too_open == {}
     assert [path for path in made if mode(path) == 0o700 and not path.is_dir()] == []
     assert [path for name in ("home", "tmp") for path in (tmp_path / name).iterdir()] == []
-    # What SQLite needs beside WhiteBalloon's own file stays WhiteBalloon's to use.
+    # WhiteBalloon can still use the side files that SQLite needs beside its database.
     beside = [path for path in (tmp_path / "data").iterdir() if path.name not in data]
     assert {mode(path) for path in beside} == {0o664}
 
 
-def test_a_directory_that_is_there_keeps_its_mode(alone: Wrapper, tmp_path: Path) -> None:
+def test_existing_directories_after_a_run_keep_their_mode(alone: Wrapper, tmp_path: Path) -> None:
     for name in ("storage", "out"):
         (tmp_path / name).mkdir()
         (tmp_path / name).chmod(0o751)
-    # Both are made before anything can go wrong.
+    # A run creates both before it can fail.
     assert alone("snapshot", "--all", "--output-dir", "out", DATABASE_URL="sqlite:///absent.db").code == 2
     assert [mode(tmp_path / name) for name in ("storage", "out")] == [0o751, 0o751]
     assert mode(tmp_path / "storage" / "postgres") == 0o700

@@ -1,4 +1,4 @@
-"""deploy/roles.sql: the job can change nothing of WhiteBalloon's, and readers reach nothing but what is published."""
+"""With deploy/roles.sql, the job cannot change anything of WhiteBalloon's, and readers reach only what is published."""
 
 import contextlib
 import dataclasses
@@ -35,7 +35,7 @@ class Deployed:
         return self.url.replace("postgres@", f"{role}@")
 
     def refuses(self, role: str, statement: str) -> bool:
-        """Tell whether a role is refused a statement for want of a right."""
+        """Return whether a role lacks the right to run a statement."""
         with contextlib.closing(psycopg2.connect(self.as_role(role))) as connection:
             try:
                 query(connection, statement)
@@ -44,7 +44,7 @@ class Deployed:
             return False
 
     def apply(self) -> None:
-        """Apply roles.sql with psql, which must have nothing to warn of."""
+        """Apply roles.sql with psql, which must not warn of anything."""
         psql = [str(VERSIONS["18"] / "psql"), "--no-psqlrc", "--quiet", "--set=wb_schema=wb"]
         file = PROJECT_DIR / "deploy" / "roles.sql"
         done = subprocess.run(
@@ -67,7 +67,7 @@ def deployed(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     admin = psycopg2.connect(url)
     admin.autocommit = True
     query(admin, "create table wb.users (id integer, username varchar, password_hash varchar)")
-    # Left by another role's run, and in the runner's way.
+    # Another role's run left these, and they are in the runner's way.
     query(admin, "create schema signal_profiles")
     query(
         admin,
@@ -90,7 +90,7 @@ def deployed(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="module")
 def published(deployed: Deployed, amount: Callable[[int, int], int]) -> Deployed:
-    """After a whole run, a scoped and a dry one, as the runner."""
+    """The database after a full, a scoped and a dry run by the runner."""
     runs = [(["--all"], 2), (["--user", "1"], 1), (["--all", "--dry-run"], 2)]
     for arguments, generated in runs[: amount(2, 3)]:
         assert deployed.wrapper.snapshot(*arguments)["generated"] == generated
@@ -101,7 +101,7 @@ def published(deployed: Deployed, amount: Callable[[int, int], int]) -> Deployed
     return deployed
 
 
-def test_the_runner_can_run_but_change_nothing_of_whiteballoons(published: Deployed) -> None:
+def test_runner_role_reads_whiteballoon_but_can_change_nothing(published: Deployed) -> None:
     for statement in (
         "insert into wb.request_comments (id) values (99)",
         "update wb.request_comments set body = ''",
@@ -126,7 +126,7 @@ def test_the_runner_can_run_but_change_nothing_of_whiteballoons(published: Deplo
 
 
 @pytest.mark.parametrize("role", READERS)
-def test_a_reader_reads_what_is_published_and_no_comment(published: Deployed, role: str) -> None:
+def test_reader_role_reads_published_rows_and_no_message(published: Deployed, role: str) -> None:
     for relation in (
         "wb.request_comments",
         "wb.user_attributes",
@@ -156,14 +156,14 @@ def test_a_reader_reads_what_is_published_and_no_comment(published: Deployed, ro
         )
         assert (PUBLISHED,) in relations
         visible = [str(query(connection, f"select * from {relation}")) for (relation,) in relations]
-        # What the planner keeps of a table's values, and what others are running.
+        # These hold values that the planner keeps of tables, and statements that others are running.
         visible += [str(query(connection, "select * from pg_stats")), str(query(connection, "table pg_stat_activity"))]
     assert "example.org" in "".join(visible)
     assert [word for word in WORDS if word in "".join(visible)] == []
 
 
-def test_bio_inputs_are_withheld_from_analysts_alone(published: Deployed) -> None:
-    """However often the file is applied, and whatever runs after it."""
+def test_bio_inputs_are_withheld_from_analysts_only(published: Deployed) -> None:
+    """This holds however often the file is applied, and whatever runs after it."""
     analyst, bio_generator = READERS
     for _ in range(2):
         assert published.refuses(analyst, "table signal_profiles.signal_profile_bio_inputs")
@@ -180,13 +180,13 @@ def test_bio_inputs_are_withheld_from_analysts_alone(published: Deployed) -> Non
     assert published.wrapper.succeed("freshness", WAREHOUSE_URL=published.as_role(analyst)).stdout
 
 
-def test_the_grants_name_the_tables_that_are_read() -> None:
+def test_grants_in_roles_sql_name_the_tables_that_are_read() -> None:
     text = (PROJECT_DIR / "deploy" / "roles.sql").read_text()
     own = [f"'{table.name}'" for table in source_tables() if table.source != "whiteballoon_analyses"]
     assert f"tablename in ({', '.join(own)})" in text
 
 
-def test_a_table_that_whiteballoon_re_created_is_named_with_what_to_do(published: Deployed) -> None:
+def test_run_after_whiteballoon_recreated_a_table_names_it_and_the_remedy(published: Deployed) -> None:
     published.wrapper.succeed("load")
     with contextlib.closing(psycopg2.connect(published.url)) as admin, admin:
         query(admin, "create table wb.fresh (like wb.help_requests including all)")
@@ -203,10 +203,10 @@ def test_a_table_that_whiteballoon_re_created_is_named_with_what_to_do(published
     published.wrapper.succeed("load")
 
 
-def test_backing_out_of_one_database_leaves_roles_that_another_one_uses(
+def test_backing_out_of_one_database_leaves_roles_that_another_uses(
     server: Server, make_database: Callable[[], str]
 ) -> None:
-    # Roles belong to the server, and other tests have some of the usual names.
+    # Roles belong to the server, and other tests use some of the usual names.
     names = {name: f"departing_{name}" for name in ("runner", "analyst", "bio_generator")} | {"schema": "departing"}
     variables = [f"--set={variable}={name}" for variable, name in names.items()]
     roles = f"--file={PROJECT_DIR / 'deploy' / 'roles.sql'}"
@@ -230,7 +230,7 @@ def test_backing_out_of_one_database_leaves_roles_that_another_one_uses(
     assert roles_left_after_backing_out_of(second) == []
 
 
-def test_everybodys_right_to_create_beside_whiteballoons_tables_is_pointed_out(deployed: Deployed) -> None:
+def test_roles_sql_when_everybody_may_create_in_the_wb_schema_warns(deployed: Deployed) -> None:
     with contextlib.closing(psycopg2.connect(deployed.url)) as admin, admin:
         query(admin, "grant create on schema wb to public")
     try:

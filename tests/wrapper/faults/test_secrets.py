@@ -1,4 +1,4 @@
-"""A password in a URL is nowhere to be found: in no file, no output, at no level, on no command line."""
+"""A password in a URL is in no file, output or command line, at any log level."""
 
 import contextlib
 import dataclasses
@@ -43,7 +43,7 @@ class Watched:
     command_lines: set[str] = dataclasses.field(default_factory=set)
 
     def __call__(self, *arguments: str, url: str | None = None) -> Result:
-        """Run it to its end, with another DATABASE_URL where one is given, looking at all processes meanwhile."""
+        """Run it to its end, with another DATABASE_URL if one is given, and watch all processes meanwhile."""
         process = self.wrapper.start(*arguments, DATABASE_URL=url or self.wrapper.environ["DATABASE_URL"])
         ended = threading.Event()
         watcher = threading.Thread(target=self._watch, args=(ended,))
@@ -56,13 +56,13 @@ class Watched:
     def _watch(self, ended: threading.Event) -> None:
         while not ended.wait(0.1):
             for path in Path("/proc").glob("[0-9]*/cmdline"):
-                # It may have ended since.
+                # The process may have ended since.
                 with contextlib.suppress(OSError):
                     self.command_lines.add(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
 
 
 def leaks(result: Result, watched: Watched) -> list[str]:
-    """Where the password is."""
+    """Return where the password is."""
     places = {"stdout": result.stdout, "stderr": result.stderr, **{line: line for line in watched.command_lines}}
     for path in watched.wrapper.cwd.rglob("*"):
         if path.is_file():
@@ -84,7 +84,7 @@ def watched(locked: Server, tmp_path_factory: pytest.TempPathFactory) -> Watched
     return Watched(Wrapper(folder, {"DATABASE_URL": url, "WB_SCHEMA": "wb", "PROFILE_SIGNAL_GLAZE": "1"}))
 
 
-def test_the_right_password(watched: Watched) -> None:
+def test_password_of_a_successful_run_is_in_no_output_file_or_command_line(watched: Watched) -> None:
     result = watched("snapshot", "--all", "--json", "--output-dir", "out")
     assert result.code == 0, result.stderr
     assert leaks(result, watched) == []
@@ -98,7 +98,9 @@ def test_the_right_password(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("snapshot", "--all"), ("dbt", "--log-level", "debug", "debug")])
-def test_a_wrong_password(watched: Watched, arguments: tuple[str, ...]) -> None:
+def test_password_that_the_server_refuses_is_in_no_output_file_or_command_line(
+    watched: Watched, arguments: tuple[str, ...]
+) -> None:
     url = watched.wrapper.environ["DATABASE_URL"].replace(WRITTEN, f"{WRITTEN}wrong")
     result = watched(*arguments, url=url)
     assert result.code == 2
@@ -123,15 +125,15 @@ def test_a_wrong_password(watched: Watched, arguments: tuple[str, ...]) -> None:
         "mysql://u:Tr0ub4dor@h/d",
     ],
 )
-def test_a_url_that_will_not_do(setting: str, url: str) -> None:
+def test_url_that_cannot_be_used_is_refused_without_its_password(setting: str, url: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         read_settings({"DATABASE_URL": "sqlite:///app.db", setting: url})
     assert str(raised.value).startswith(setting)
     assert MARK not in str(raised.value)
 
 
-def test_an_environment_file(watched: Watched) -> None:
-    """What is in it stays in it, whatever is wrong with it."""
+def test_env_file_that_is_malformed_is_refused_without_its_password(watched: Watched) -> None:
+    """If the file is malformed, nothing of it is quoted."""
     env = watched.wrapper.cwd / ".env"
     env.write_text("STATSD_PORT=1\nWAREHOUSE_URL='postgresql://u:Tr0ub4dor@h/d\n")
     try:

@@ -1,4 +1,4 @@
-"""The warehouse's server stopped, at once and without a word, in the middle of runs."""
+"""The warehouse's server stops without notice, in the middle of runs."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ from tests.wrapper.whiteballoon import WhiteBalloon
 
 
 def crash(data_dir: Path) -> None:
-    """Stop a server, if it has not ended, as `pg_ctl stop -m immediate` does, or a machine that loses its power."""
+    """Stop a server, if it has not ended, as `pg_ctl stop -m immediate` or a power failure does."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError, IndexError):
         os.kill(int((data_dir / "postmaster.pid").read_text().splitlines()[0]), signal.SIGQUIT)
 
@@ -51,7 +51,7 @@ def own_server(tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.mark.full
-def test_an_external_server_that_goes_away(
+def test_run_when_the_external_server_crashes_fails_cleanly_and_keeps_the_rows(
     own_server: Server,
     wrapper: Wrapper,
     whiteballoon: WhiteBalloon,
@@ -62,7 +62,7 @@ def test_an_external_server_that_goes_away(
     wrapper.environ["WAREHOUSE_URL"] = own_server.url("postgres")
     wrapper.snapshot("--all")
     before = exported(wrapper)
-    # A run that had nothing to build would be over before the server is.
+    # A run that has nothing to build would end before the server does.
     seconds = wrapper.snapshot("--all", "--rebuild")["duration_seconds"]
     rng = random.Random(3)
     codes = []
@@ -83,7 +83,7 @@ def test_an_external_server_that_goes_away(
     record_property("runs that failed of servers stopped", f"{len(codes) - codes.count(0)} of {len(codes)}")
 
 
-def test_an_embedded_server_that_goes_away(
+def test_run_when_the_embedded_server_crashes_fails_cleanly_and_keeps_the_rows(
     wrapper: Wrapper,
     whiteballoon: WhiteBalloon,
     amount: Callable[[int, int], int],

@@ -1,4 +1,4 @@
-"""Somebody's open transaction on a table that a run needs, and a server that gives statements little time."""
+"""Open transactions on a table that a run needs, and a server that limits the time of statements."""
 
 from functools import partial
 
@@ -23,7 +23,7 @@ full = partial(pytest.param, marks=pytest.mark.full)
         full(".signal_profile_snapshot_hashes", 1, "the snapshots are published, but Database Error in", LOCKED_OUT),
     ],
 )
-def test_a_table_that_stays_locked(
+def test_run_when_a_table_stays_locked_fails_and_keeps_the_rows(
     wrapper: Wrapper,
     awkward: WhiteBalloon,
     warehouse: Connection,
@@ -48,10 +48,10 @@ def test_a_table_that_stays_locked(
     assert wrapper.snapshot("--all")["unchanged"] == 10
 
 
-def test_readers_never_hold_a_run_up(
+def test_run_beside_readers_in_open_transactions_does_not_wait_for_them(
     wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection, blocker: Connection
 ) -> None:
-    """An analyst's open transaction, on every table and view that is published."""
+    """An analyst has an open transaction on every published table and view."""
     names = query(
         warehouse,
         "select relname from pg_class where relnamespace = 'signal_profiles'::regnamespace and relkind in ('r', 'v')",

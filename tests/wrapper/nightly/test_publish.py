@@ -10,7 +10,7 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from tests.wrapper.conftest import Wrapper, query, remember_parse
-from tests.wrapper.faults.test_things_of_others import DAMAGE
+from tests.wrapper.faults.test_views_and_migrations import DAMAGE
 from tests.wrapper.rules.test_rows import awkward_whiteballoon
 from tests.wrapper.servers import Server
 from tests.wrapper.whiteballoon import WhiteBalloon

@@ -1,4 +1,4 @@
-"""The questions in analyses/, asked of the published example, and the site that documents it all."""
+"""The questions in analyses/, asked of the published example, and the site that dbt generates."""
 
 import collections
 import dataclasses
@@ -29,7 +29,7 @@ class Asked:
 @pytest.fixture(scope="module")
 def asked(example: Wrapper) -> Asked:
     example.succeed("dbt", "--quiet", "docs", "generate", "--static")
-    # One that was only copied for its parse has no manifest.
+    # A target that was only copied for its parse has no manifest.
     (target,) = (path.parent for path in example.cwd.glob("storage/dbt/*/dbt/manifest.json"))
     connection = psycopg2.connect(example.environ["WAREHOUSE_URL"], cursor_factory=RealDictCursor)
     answers = {}
@@ -43,7 +43,7 @@ def asked(example: Wrapper) -> Asked:
     return Asked(answers, snapshots, manifest, (target / "static_index.html").read_text())
 
 
-def test_there_are_eight_questions_about_what_is_published(asked: Asked) -> None:
+def test_analyses_have_answers_and_read_public_models_only(asked: Asked) -> None:
     assert len(asked.answers) >= 8
     for name, rows in asked.answers.items():
         assert rows, name
@@ -53,7 +53,7 @@ def test_there_are_eight_questions_about_what_is_published(asked: Asked) -> None
             assert asked.manifest["nodes"][parent]["access"] == "public", (name, parent)
 
 
-def test_the_answers_are_those_of_the_snapshots(asked: Asked) -> None:
+def test_answers_of_analyses_agree_with_the_snapshots(asked: Asked) -> None:
     answers, snapshots = asked.answers, asked.snapshots
     by_group: dict[str, list[dict[str, Any]]] = collections.defaultdict(list)
     for snapshot in snapshots:
@@ -88,8 +88,8 @@ def test_the_answers_are_those_of_the_snapshots(asked: Asked) -> None:
     }
 
 
-def test_the_site_has_everything_in_one_file(asked: Asked) -> None:
-    """Every node of the project with what is said of it and of its columns, the lineage, and nothing from elsewhere."""
+def test_dbt_site_has_every_description_in_one_file(asked: Asked) -> None:
+    """It has the descriptions of every node and its columns, and the lineage, and loads nothing from elsewhere."""
     documented = 0
     for kind in ("nodes", "sources", "exposures", "macros", "unit_tests"):
         for unique_id, node in asked.manifest[kind].items():

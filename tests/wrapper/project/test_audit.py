@@ -1,4 +1,4 @@
-"""`make audit` asks for every pin, fails on a vulnerable one, and is tolerant of a missing network alone."""
+"""`make audit` looks up every pin, fails on a vulnerable one, and tolerates only a missing network."""
 
 import contextlib
 import http.server
@@ -53,7 +53,7 @@ def audit(lock: Path, url: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([sys.executable, script, lock, url], capture_output=True, text=True, check=False)
 
 
-def test_every_pin_is_looked_up() -> None:
+def test_audit_looks_up_every_pin() -> None:
     with advisory_service("nothing of ours") as (url, asked):
         done = audit(LOCK, url)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -63,7 +63,7 @@ def test_every_pin_is_looked_up() -> None:
     assert done.stdout == f"audit: no known vulnerability in {len(pins)} packages\n"
 
 
-def test_a_vulnerable_pin_fails() -> None:
+def test_audit_of_a_vulnerable_pin_fails_and_names_it() -> None:
     with advisory_service("dbt-core") as (url, _):
         done = audit(LOCK, url)
     assert done.returncode == 1
@@ -71,7 +71,7 @@ def test_a_vulnerable_pin_fails() -> None:
     assert "TEST-1" in done.stdout
 
 
-def test_a_service_that_cannot_be_reached_is_one_line() -> None:
+def test_audit_without_an_advisory_service_passes_with_one_line() -> None:
     with advisory_service("dbt-core", 503) as (out_of_order, _):
         for url in ("http://127.0.0.1:9/", out_of_order):
             done = audit(LOCK, url)
@@ -79,12 +79,12 @@ def test_a_service_that_cannot_be_reached_is_one_line() -> None:
             assert done.stdout == "audit: the advisory service cannot be reached, so nothing was looked up\n"
 
 
-def test_a_service_that_answers_otherwise_fails() -> None:
+def test_audit_when_the_service_answers_404_fails() -> None:
     with advisory_service("dbt-core", 404) as (url, _):
         assert audit(LOCK, url).returncode == 2
 
 
-def test_a_lock_without_pins_fails(tmp_path: Path) -> None:
+def test_audit_of_a_lock_without_pins_fails(tmp_path: Path) -> None:
     (tmp_path / "empty.lock").write_text("# nothing\n")
     with advisory_service("dbt-core") as (url, _):
         assert audit(tmp_path / "empty.lock", url).returncode == 1

@@ -1,4 +1,4 @@
-"""The benchmark: what it generates, the script's hashes beside the project's own, and the report.
+"""The benchmark: what it generates, the script's hashes compared with the project's, and the report.
 
 DuckDB and Polars are not installed in CI; `make bench` itself refuses a contender that reaches other hashes.
 """
@@ -28,13 +28,13 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_it_generates_the_same_each_time(generated: Path, tmp_path: Path) -> None:
+def test_generator_makes_the_same_files_each_time(generated: Path, tmp_path: Path) -> None:
     generate.generate(tmp_path, COMMENTS, MEMBERSHIPS)
     for name in ("app.db", "comment_llm_insights.db"):
         assert (tmp_path / name).read_bytes() == (generated / name).read_bytes()
 
 
-def test_it_generates_the_shares_that_it_says(generated: Path) -> None:
+def test_generator_makes_the_shares_that_it_declares(generated: Path) -> None:
     app = sqlite3.connect(generated / "app.db")
     shares = app.execute(
         """
@@ -57,7 +57,7 @@ def test_it_generates_the_shares_that_it_says(generated: Path) -> None:
     assert groups > 1
 
 
-def test_the_script_over_either_source_reaches_the_published_hashes(
+def test_benchmark_script_over_either_source_gives_the_published_hashes(
     server: Server, parsed: Path, generated: Path, tmp_path: Path
 ) -> None:
     data = Path(shutil.copytree(generated, tmp_path / "data"))
@@ -71,7 +71,7 @@ def test_the_script_over_either_source_reaches_the_published_hashes(
         assert (printed["digest"], printed["snapshots"]) == (entry["snapshots_digest"], entry["generated"])
 
 
-def test_an_edit_changes_one_comment_in_a_thousand(generated: Path, tmp_path: Path) -> None:
+def test_generator_edit_changes_one_comment_in_a_thousand(generated: Path, tmp_path: Path) -> None:
     shutil.copy(generated / "app.db", tmp_path)
     generate.edit(tmp_path, 1)
     generate.edit(tmp_path, 2)
@@ -82,11 +82,11 @@ def test_an_edit_changes_one_comment_in_a_thousand(generated: Path, tmp_path: Pa
     assert app.execute(changed.format("c.body like 'https://%' || u.body")).fetchone() == (2 * COMMENTS // 1000,)
 
 
-def test_the_results_page_is_that_of_the_stored_results() -> None:
+def test_results_page_matches_the_stored_results() -> None:
     assert (PROJECT_DIR / "benchmarks" / "RESULTS.md").read_text() == report.describe(report.read_results())
 
 
-def test_the_report_compares_each_measured_target_with_its_limit() -> None:
+def test_benchmark_report_compares_each_measured_target_with_its_limit() -> None:
     seconds = dict.fromkeys([*report.NIGHTS, *report.LABELS], 1.0)
     seconds |= {"changed night": 12, "unchanged night": 6, "script over SQLite": 8, "statements": 9, "DuckDB": 6}
     at_one_million: dict[str, Any] = {

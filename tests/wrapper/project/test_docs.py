@@ -1,4 +1,4 @@
-"""Documents that say what the code says too."""
+"""Documents agree with the code."""
 
 import json
 import re
@@ -20,23 +20,23 @@ from wrapper.errors import ExitCode
 from wrapper.settings import NAMES
 
 
-def test_the_page_of_commands_is_what_they_say() -> None:
+def test_commands_page_matches_the_help_texts() -> None:
     said = subprocess.check_output([sys.executable, ".ci/commands.py"], cwd=PROJECT_DIR, text=True)
     assert (PROJECT_DIR / "docs" / "commands.md").read_text() == said, "run make commands"
 
 
-def test_every_setting_is_on_its_page_and_in_the_example() -> None:
+def test_settings_are_all_on_their_page_and_in_env_example() -> None:
     page = (PROJECT_DIR / "docs" / "settings.md").read_text()
     example = (PROJECT_DIR / ".env.example").read_text()
     assert [name for name in NAMES if f"`{name}`" not in page or name not in example] == []
 
 
-def test_every_exit_code_is_on_the_page_of_settings() -> None:
+def test_exit_codes_are_all_on_the_settings_page() -> None:
     page = (PROJECT_DIR / "docs" / "settings.md").read_text().partition("## Exit codes")[2]
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)} == set(ExitCode)
 
 
-def test_help_has_every_sentence_in_full_within_80_columns() -> None:
+def test_help_fits_into_80_columns_with_each_summary_in_full() -> None:
     said = subprocess.check_output([sys.executable, ".ci/commands.py"], cwd=PROJECT_DIR, text=True)
     assert max(map(len, said.splitlines())) <= 120
     helps = re.findall(r"^```text\n(.*?)^```$", said, re.MULTILINE | re.DOTALL)
@@ -59,7 +59,7 @@ def test_help_imports_neither_dbt_nor_a_database_driver() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT_DIR)))
-def test_a_page_links_to_what_there_is(page: Path) -> None:
+def test_page_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     for target in re.findall(r"\]\(([^)#\s]*)(?:#[^)]*)?\)", text):
         if not target.startswith(("https://", "http://")):
@@ -70,7 +70,7 @@ def test_a_page_links_to_what_there_is(page: Path) -> None:
         assert anchor in slugs, f"{page.name} links to #{anchor} of {target}"
 
 
-def test_the_row_in_the_readme_is_the_first_of_the_example(example: Wrapper) -> None:
+def test_readme_row_is_the_first_row_of_the_example(example: Wrapper) -> None:
     snapshot = example.export()[0]["snapshot"]
     section = (PROJECT_DIR / "README.md").read_text().partition("## The table")[2]
     row = dict(re.findall(r"^\| `(\w+)` \| \w+ \| `([^`]+)`", section, re.MULTILINE))
@@ -83,15 +83,15 @@ def test_the_row_in_the_readme_is_the_first_of_the_example(example: Wrapper) -> 
         assert shown == (value[: len(shown)] if "…" in row[column] else value)
 
 
-def test_the_card_in_the_readme_is_what_show_prints(example: Wrapper) -> None:
+def test_readme_card_is_what_show_prints(example: Wrapper) -> None:
     card, _ = blocks(PROJECT_DIR / "README.md", "text")
     shown = example.succeed("show", "1", "--group-slug", "harvardstcommons").stdout
-    # When the hash last changed is another time each time, and no editor keeps spaces at the end of a line.
+    # The time of the last change of the hash differs each time, and editors strip spaces at the end of a line.
     printed, written = (re.sub(r"( |^since .*)+$", "", text, flags=re.MULTILINE).strip() for text in (shown, card))
     assert written == printed
 
 
-def test_the_message_on_the_page_of_rules_gives_what_its_table_says() -> None:
+def test_rules_page_message_gives_what_its_table_says() -> None:
     page = PROJECT_DIR / "docs" / "rules.md"
     message, *_ = blocks(page, "text")
     facts = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", page.read_text(), re.MULTILINE))
@@ -102,27 +102,27 @@ def test_the_message_on_the_page_of_rules_gives_what_its_table_says() -> None:
         assert facts[column] == ", ".join(f"`{key}` once" for key, count in counts.items() if count == 1)
 
 
-def test_the_hash_on_the_page_of_rules_is_that_of_its_row() -> None:
+def test_rules_page_hash_is_that_of_its_row() -> None:
     (block,) = blocks(PROJECT_DIR / "docs" / "rules.md", "text", "The hash")
     row, digest = block.splitlines()
     snapshot = SignalProfileSnapshot.from_dict(json.loads(row))
     assert (snapshot.canonical_json(), snapshot.snapshot_hash()) == (row, digest)
 
 
-def test_every_block_says_what_it_holds() -> None:
-    """So that no command hides in a block that no test runs."""
+def test_code_blocks_on_pages_name_their_language() -> None:
+    """Otherwise a command could be in a block that no test runs."""
     for page in PAGES:
         opening = re.findall(r"^ *```(.*)$", page.read_text(), re.MULTILINE)[::2]
         assert set(opening) <= {"sh", "sql", "python", "diff", "ini", "text", "yaml"}, page.name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT_DIR)))
-def test_prose_fits_into_120_columns(page: Path) -> None:
+def test_page_prose_fits_into_120_columns(page: Path) -> None:
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     assert [line for line in text.splitlines() if len(line) > 120 and not line.startswith("|")] == []
 
 
-def test_every_command_in_a_sentence_exists() -> None:
+def test_commands_in_sentences_exist() -> None:
     makefile = (PROJECT_DIR / "Makefile").read_text()
     for page in PAGES:
         for code in re.findall(r"`([^`\n]+)`", page.read_text()):
@@ -136,7 +136,7 @@ def test_every_command_in_a_sentence_exists() -> None:
                 assert name == "dbt" or given <= options, f"{page.name}: {code}"
 
 
-def test_every_query_on_a_page_has_an_answer(example: Wrapper) -> None:
+def test_queries_on_pages_return_rows(example: Wrapper) -> None:
     connection = psycopg2.connect(example.environ["WAREHOUSE_URL"])
     written = [(page.name, block) for page in PAGES for block in blocks(page, "sql")]
     queries = [(name, query) for name, block in written for query in block.split(";\n") if query.strip()]
@@ -148,7 +148,7 @@ def test_every_query_on_a_page_has_an_answer(example: Wrapper) -> None:
     connection.close()
 
 
-def test_the_python_on_a_page_works(example: Wrapper) -> None:
+def test_python_blocks_on_pages_run_without_errors(example: Wrapper) -> None:
     line = example.export()[0]
     found = [block for page in PAGES for block in blocks(page, "python")]
     assert found
@@ -156,8 +156,8 @@ def test_the_python_on_a_page_works(example: Wrapper) -> None:
         exec(block, {"line": line})  # noqa: S102 - that is what is tested
 
 
-def test_every_link_of_the_site_leads_to_a_page_of_it(tmp_path: Path) -> None:
-    """What a page links to in the repository is a page of the site too."""
+def test_site_links_lead_to_pages_of_the_site(tmp_path: Path) -> None:
+    """Each file of the repository that a page links to is on the site too."""
     report = tmp_path / "report.html"
     report.touch()
     subprocess.check_call([sys.executable, ".ci/site.py", tmp_path / "pages", report, report], cwd=PROJECT_DIR)

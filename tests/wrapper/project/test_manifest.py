@@ -62,7 +62,7 @@ def test_parsing_gives_no_warning(parsed: tuple[Any, list[str]]) -> None:
     assert parsed[1] == []
 
 
-def test_every_data_test_stands_between_the_sources_and_the_published_rows(parsed: tuple[Any, list[str]]) -> None:
+def test_data_tests_read_only_what_the_published_rows_are_built_from(parsed: tuple[Any, list[str]]) -> None:
     """dbt holds the published model back for a failing test only if it is built from all that the test reads."""
     manifest = parsed[0]
     manifest.build_parent_and_child_maps()
@@ -74,17 +74,17 @@ def test_every_data_test_stands_between_the_sources_and_the_published_rows(parse
     ]
     assert len(tests) > 15
     for test in tests:
-        # The sources are WhiteBalloon's, and what harms the rows fails a test of the candidates too.
+        # The sources are WhiteBalloon's; what harms the rows also fails a test of the candidates.
         assert test.config.severity.lower() == ("warn" if test.fqn[1] == "staging" else "error"), test.name
-        # The rows that fail a test are people's.
+        # Rows that fail a test are personal data.
         assert not test.config.store_failures, test.name
         assert not test.config.store_failures_as, test.name
         assert test.depends_on.nodes, test.name
         assert any(set(test.depends_on.nodes) <= before_publishing for before_publishing in units), test.name
 
 
-def test_what_publishing_needs_is_not_left_to_pull_requests(parsed: tuple[Any, list[str]]) -> None:
-    """The gate does not ask for tests with that tag, so only keys that other tests guarantee have it."""
+def test_intermediate_tests_left_to_pull_requests_check_private_keys_only(parsed: tuple[Any, list[str]]) -> None:
+    """The gate does not require tests with that tag, so only keys that other tests guarantee have it."""
     nodes = parsed[0].nodes
     tests = [node for node in nodes.values() if node.resource_type == "test"]
     left = {node.unique_id for node in tests if "pull_request" in node.tags}
@@ -98,8 +98,8 @@ def test_what_publishing_needs_is_not_left_to_pull_requests(parsed: tuple[Any, l
         assert nodes[test.attached_node].access.value == "private", test.name
 
 
-def test_every_table_and_view_has_a_key(parsed: tuple[Any, list[str]]) -> None:
-    """A primary key, or a test that a column or a combination of columns is unique."""
+def test_tables_and_views_have_a_key(parsed: tuple[Any, list[str]]) -> None:
+    """The key is a primary key, or a test that a column or a combination of columns is unique."""
     nodes = parsed[0].nodes.values()
     tested = {
         node.attached_node
@@ -113,13 +113,13 @@ def test_every_table_and_view_has_a_key(parsed: tuple[Any, list[str]]) -> None:
         assert model.unique_id in tested or "primary_key" in constraints, model.name
 
 
-def test_every_model_is_of_a_group_with_an_owner(parsed: tuple[Any, list[str]]) -> None:
+def test_models_belong_to_groups_with_an_owner(parsed: tuple[Any, list[str]]) -> None:
     manifest = parsed[0]
     owners = {group.name: group.owner.name for group in manifest.groups.values()}
     models = [node for node in manifest.nodes.values() if node.resource_type == "model"]
     assert {model.group for model in models} == owners.keys() == {"snapshots", "bios", "internals"}
     assert all(owners.values())
-    # What marts read is all of the internals that other groups may.
+    # Other groups may read only the internals that marts read.
     shared = {model.name for model in models if model.group == "internals" and model.access.value != "private"}
     assert shared == {
         "int_memberships", "int_snapshot_candidates", "int_month_stats", "int_bio_inputs", "int_highlights",
@@ -129,7 +129,7 @@ def test_every_model_is_of_a_group_with_an_owner(parsed: tuple[Any, list[str]]) 
         assert exposure.maturity, exposure.name
 
 
-def test_everything_is_described(parsed: tuple[Any, list[str]]) -> None:
+def test_models_seeds_and_sources_are_described(parsed: tuple[Any, list[str]]) -> None:
     manifest = parsed[0]
     nodes = [
         *(node for node in manifest.nodes.values() if node.resource_type in {"model", "seed"}),
@@ -143,7 +143,7 @@ def test_everything_is_described(parsed: tuple[Any, list[str]]) -> None:
             assert column.description, f"{node.unique_id}.{column.name}"
 
 
-def test_every_test_of_its_own_file_is_described(parsed: tuple[Any, list[str]]) -> None:
+def test_singular_tests_and_unit_tests_are_described(parsed: tuple[Any, list[str]]) -> None:
     tests = [node for node in parsed[0].nodes.values() if node.resource_type == "test"]
     files = {node.original_file_path for node in tests if node.original_file_path.endswith(".sql")}
     assert len(files) > 10
@@ -152,7 +152,7 @@ def test_every_test_of_its_own_file_is_described(parsed: tuple[Any, list[str]]) 
     assert [unit_test.name for unit_test in parsed[0].unit_tests.values() if not unit_test.description] == []
 
 
-def test_what_is_public_has_a_contract(parsed: tuple[Any, list[str]]) -> None:
+def test_public_models_have_an_enforced_contract(parsed: tuple[Any, list[str]]) -> None:
     public = {node.unique_id: node for node in parsed[0].nodes.values() if getattr(node, "access", None) == "public"}
     views = public.keys() - TABLES
     assert public.keys() > TABLES
@@ -168,33 +168,33 @@ def test_what_is_public_has_a_contract(parsed: tuple[Any, list[str]]) -> None:
         assert [constraint.type.value for constraint in column.constraints] == ["not_null"], column.name
 
 
-def test_what_is_public_stands_on_its_own(parsed: tuple[Any, list[str]]) -> None:
-    """dbt drops what is not published with cascade, and WhiteBalloon must be free to: no view may stand on either."""
+def test_published_views_depend_on_published_relations_only(parsed: tuple[Any, list[str]]) -> None:
+    """dbt drops unpublished relations with cascade, and WhiteBalloon may drop its own: no view may depend on either."""
     manifest = parsed[0]
     manifest.build_parent_and_child_maps()
     views = [node for node in manifest.nodes.values() if node.config.materialized == "published_view"]
     assert len(views) == 6
     for view in views:
         assert set(manifest.parent_map[view.unique_id]) <= TABLES | {"model.signal_profiles.signal_profile_links"}
-    # Whatever is published comes after the gate that the snapshots went through.
+    # All published tables are built after the gate that checks the snapshots.
     for name in TABLES - {PUBLISHED}:
         assert PUBLISHED in manifest.parent_map[name]
 
 
-def test_everything_public_is_published_with_a_unit(parsed: tuple[Any, list[str]]) -> None:
-    """The gate asks for whole units: what names none would be published without it."""
+def test_public_models_name_a_unit_and_run_the_gate(parsed: tuple[Any, list[str]]) -> None:
+    """The gate checks whole units, so a model that names none would be published unchecked."""
     nodes = parsed[0].nodes.values()
     public = {node.unique_id for node in nodes if getattr(node, "access", None) == "public"}
     assert public == {node.unique_id for node in nodes if node.config.meta.get("unit")}
     for node in nodes:
         hooks = [hook.sql for hook in node.config.pre_hook] if node.unique_id in public else []
         assert ("{{ refuse_unsafe_publication() }}" in hooks) == (node.unique_id in public)
-        # The hook checks columns and candidates of what is incremental.
+        # The hook checks columns and candidates of incremental models.
         assert (node.config.materialized == "incremental") == (node.unique_id in TABLES)
 
 
-def test_dataclass_schema_and_contract_are_of_one_shape(parsed: tuple[Any, list[str]]) -> None:
-    """The JSON Schema for programs, the Python type and the table: whichever changes alone fails here."""
+def test_dataclass_schema_and_contract_have_the_same_shape(parsed: tuple[Any, list[str]]) -> None:
+    """If the JSON Schema, the Python type or the table changes alone, this fails."""
     schema = json.loads((PROJECT_DIR / "schemas" / "signal_profile_snapshot.schema.json").read_text())
     contract = {name: column.data_type for name, column in parsed[0].nodes[PUBLISHED].columns.items()}
     annotations = typing.get_type_hints(SignalProfileSnapshot)
@@ -218,14 +218,14 @@ def test_dataclass_schema_and_contract_are_of_one_shape(parsed: tuple[Any, list[
         assert [field.name for field in dataclasses.fields(entry)] == list(items["properties"]) == items["required"]
 
 
-def test_every_var_is_checked() -> None:
+def test_vars_of_the_project_are_all_checked() -> None:
     """A var that check_vars() does not list would be refused by name, though dbt_project.yml has it."""
     text = (PROJECT_DIR / "macros" / "run_start" / "check_vars.sql").read_text()
     for name in project_vars():
         assert f"'{name}': _is_" in text
 
 
-def test_the_profile_has_the_number_of_threads_that_the_project_has() -> None:
-    """A profile sees the vars of the command line alone, so it repeats the default."""
+def test_profile_has_the_projects_number_of_threads() -> None:
+    """A profile sees only the vars of the command line, so it repeats the default."""
     profile = (PROJECT_DIR / "profiles.yml").read_text()
     assert f"var('threads', {project_vars()['threads']})" in profile

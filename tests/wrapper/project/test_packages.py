@@ -57,7 +57,7 @@ def install(project: Path, package: Path) -> None:
     (project / "dbt_packages" / package.name).symlink_to(package)
 
 
-def test_a_run_is_the_same_with_another_package_installed(
+def test_run_with_another_package_installed_ignores_the_package(
     wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection, tmp_path: Path
 ) -> None:
     """Without its var, the package's test would fail."""
@@ -72,7 +72,7 @@ def test_a_run_is_the_same_with_another_package_installed(
 
 
 @pytest.mark.usefixtures("awkward")
-def test_a_project_that_has_this_one_installed_builds_and_publishes_both(
+def test_dbt_build_with_this_project_as_a_package_publishes_both(
     wrapper: Wrapper, warehouse: Connection, tmp_path: Path
 ) -> None:
     make_project(tmp_path / "tiny")

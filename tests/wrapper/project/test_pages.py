@@ -1,4 +1,4 @@
-"""The commands on the pages, typed as they are written, each page's in one shell; only places are other ones."""
+"""The commands on the pages, typed as they are written, each page's in one shell; only locations differ."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ def commands(page: str) -> str:
 
 
 def type_in(script: str, folder: Path, **environ: str) -> "subprocess.CompletedProcess[str]":
-    """Have a shell run the commands of a script until one fails."""
+    """Run the commands of a script in a shell until one fails."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     return subprocess.run(
         ["bash", "-c", f"set -euo pipefail\n{script}"],
@@ -40,7 +40,7 @@ def type_in(script: str, folder: Path, **environ: str) -> "subprocess.CompletedP
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone of its own, installed already: PYTHONPATH makes the environment's `wrapper` the clone's."""
+    """A separate clone, installed already: with PYTHONPATH, the environment's `wrapper` runs the clone's code."""
     folder = tmp_path_factory.mktemp("clone")
     copy_clone(folder)
     (folder / ".venv").symlink_to(Path(sys.prefix))
@@ -57,7 +57,7 @@ def readme(clone: Path) -> "subprocess.CompletedProcess[str]":
 
 
 def apply(diff: str, clone: Path, undo: bool = False) -> None:
-    """Change a file of the clone as a block says: the name of the file, then lines that go, come or stay."""
+    """Change a file of the clone as a block says: the name of the file, then lines that are removed, added or kept."""
     head, *lines = diff.splitlines(keepends=True)
     file = clone / head.removeprefix("--- ").strip()
     before, after = ("".join(line[1:] or line for line in lines if line[0] != sign) for sign in "+-")
@@ -68,22 +68,22 @@ def apply(diff: str, clone: Path, undo: bool = False) -> None:
     file.write_text(text.replace(before, after))
 
 
-def test_of_the_readme(readme: "subprocess.CompletedProcess[str]") -> None:
+def test_readme_commands_print_what_the_page_shows(readme: "subprocess.CompletedProcess[str]") -> None:
     assert readme.returncode == 0, readme.stdout
     _, shown = blocks(PROJECT_DIR / "README.md", "text")
-    # How long a run takes is another number each time.
+    # How long a run takes differs each time.
     shown, printed = (re.sub(r"\d+\.\d s", "N s", text) for text in (shown, readme.stdout))
     assert shown in printed
     assert printed.count("\nMember ") == 3
 
 
 @pytest.mark.usefixtures("readme")
-def test_of_the_walk_in_contributing(clone: Path) -> None:
+def test_walk_in_contributing_fails_before_the_rule_changes_and_then_succeeds(clone: Path) -> None:
     """The unit test fails before the rule is changed, and then succeeds."""
     page = PROJECT_DIR / "CONTRIBUTING.md"
     unit_test, *rule = blocks(page, "diff")
     if RULE in (PROJECT_DIR / "models" / "intermediate" / "_int_attachments__unit_tests.yml").read_text():
-        # Whoever walked it runs the tests too.
+        # Somebody who has followed the walk runs the tests too.
         for diff in (unit_test, *rule):
             apply(diff, clone, undo=True)
     command = ".venv/bin/wrapper dbt build --select int_attachments"
@@ -100,8 +100,8 @@ def test_of_the_walk_in_contributing(clone: Path) -> None:
 
 @pytest.mark.full
 @pytest.mark.usefixtures("readme")
-def test_of_the_commands_in_contributing(clone: Path, server: Server) -> None:
-    """As after the walk: a pull request builds what the rule changes."""
+def test_commands_in_contributing_build_only_what_the_rule_changes(clone: Path, server: Server) -> None:
+    """After the walk, a pull request builds what the rule changes."""
     page = PROJECT_DIR / "CONTRIBUTING.md"
     diffs = blocks(page, "diff")
     model = PROJECT_DIR / "models" / "intermediate" / "_int_attachments__unit_tests.yml"
@@ -121,7 +121,7 @@ def test_of_the_commands_in_contributing(clone: Path, server: Server) -> None:
     typed = commands("CONTRIBUTING.md").replace("PGHOST=localhost", f"PGHOST={host.partition('&')[0]}")
     done = type_in(typed.replace("@localhost/review", f"@/review?host={host}"), clone)
     assert done.returncode == 0, done.stdout
-    # Each of dbt's builds, by the wrapper and alone, ends with such a line.
+    # Each dbt build, by the wrapper or by hand, ends with such a line.
     assert re.findall("WARN=[1-9]", done.stdout) == []
     # A pull request builds what the rule changes in a schema of its own, and clones the rest there.
     built = re.findall(r"OK created sql table model signal_profiles_pull_request_intermediate\.(\w+)", done.stdout)
@@ -131,26 +131,26 @@ def test_of_the_commands_in_contributing(clone: Path, server: Server) -> None:
         cloned = {name for (name,) in query(connection, VIEWS)}
     assert {"int_messages", "signal_profile_snapshots"} <= cloned
     assert cloned.isdisjoint(built)
-    # Not where something is published: copied into a real warehouse, the command must not empty it.
+    # The command refuses to run where something is published, so that it never empties a real warehouse.
     fresh = typed[typed.index("export PGHOST") : typed.index("export DATABASE_URL")]
     assert "make_missing_sources is for a fresh database" in type_in(fresh, clone).stdout
 
 
 @pytest.mark.parametrize("page", ["docs/reliability.md", "benchmarks/README.md"])
-def test_of_what_takes_hours(clone: Path, page: str) -> None:
+def test_commands_that_take_hours_succeed_in_a_dry_run(clone: Path, page: str) -> None:
     typed = commands(page).replace("-m pytest", "-m pytest --collect-only")
     done = type_in(typed, clone, MAKEFLAGS="--dry-run")
     assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.full
-def test_of_benchmarks_with_few_comments(clone: Path) -> None:
+def test_make_bench_with_few_comments_writes_the_results_page(clone: Path) -> None:
     done = type_in("make bench COMMENTS=1000 ROUNDS=1", clone)
     assert done.returncode == 0, done.stdout
     assert "## 1,000 comments" in (clone / "benchmarks" / "RESULTS.md").read_text()
 
 
-def test_no_page_is_left_out() -> None:
+def test_pages_with_commands_are_all_tested() -> None:
     """test_deployed.py and test_rewrite_bios.py type the other two."""
     tried = {"README.md", "CONTRIBUTING.md", "docs/reliability.md", "benchmarks/README.md"}
     written = {str(page.relative_to(PROJECT_DIR)) for page in PAGES if blocks(page, "sh")}

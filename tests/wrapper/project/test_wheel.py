@@ -24,7 +24,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(folder.glob("*.whl"))
 
 
-def test_it_carries_the_dbt_project_and_not_pytests_files(wheel: Path) -> None:
+def test_wheel_contains_the_dbt_project_without_pytest_files(wheel: Path) -> None:
     names = {name.removeprefix("wrapper/_dbt_project/") for name in zipfile.ZipFile(wheel).namelist()}
     tracked = subprocess.check_output(["git", "ls-files"], cwd=PROJECT_DIR, text=True).splitlines()
     parts = ("analyses/", "macros/", "models/", "profiles.yml", "seeds/", "tests/", *DBT_FILES)
@@ -38,13 +38,13 @@ def test_it_carries_the_dbt_project_and_not_pytests_files(wheel: Path) -> None:
     assert {"wrapper/py.typed", "wrapper/reading/templates/report.html"} <= names
 
 
-def test_one_function_finds_the_project(wheel: Path, tmp_path: Path) -> None:
+def test_find_project_in_a_clone_or_a_wheel_finds_the_dbt_project(wheel: Path, tmp_path: Path) -> None:
     assert find_project(PROJECT_DIR / "wrapper") == PROJECT_DIR
     zipfile.ZipFile(wheel).extractall(tmp_path)
     assert find_project(tmp_path / "wrapper") == tmp_path / "wrapper" / "_dbt_project"
 
 
-def test_it_runs_from_any_directory_and_writes_nothing_beside_its_files(
+def test_wheel_runs_from_any_directory_and_writes_nothing_beside_its_files(
     wheel: Path, wrapper: Wrapper, whiteballoon: WhiteBalloon, tmp_path: Path
 ) -> None:
     awkward_whiteballoon(whiteballoon)

@@ -1,4 +1,4 @@
-"""What `wrapper doctor` finds, each thing broken for real."""
+"""What `wrapper doctor` finds when things are really broken."""
 
 import os
 import re
@@ -22,7 +22,7 @@ EVERYTHING = [
 
 
 def findings(wrapper: Wrapper, code: int, **environ: str) -> dict[str, str]:
-    """Each check's line; exit code and stderr are as they should be."""
+    """Return each check's line; fail if the exit code or stderr is wrong."""
     result = wrapper("doctor", **environ)
     assert (result.code, result.stderr) == (code, "")
     lines = re.findall(r"^(ok  |WARN|FIX ) ([^:]+): (.*)$", result.stdout, re.MULTILINE)
@@ -32,7 +32,9 @@ def findings(wrapper: Wrapper, code: int, **environ: str) -> dict[str, str]:
     return {name: f"{verdict.strip()}: {text}" for verdict, name, text in lines}
 
 
-def test_all_is_well(wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection) -> None:
+def test_doctor_with_nothing_wrong_lists_every_check_and_creates_nothing(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
+) -> None:
     whiteballoon.group(1)
     (wrapper.cwd / ".env").write_text("WAREHOUSE_SCHEMA=elsewhere\nPROFILE_SIGNAL_GLAZE=on\n")
     found = findings(wrapper, 0)
@@ -41,7 +43,7 @@ def test_all_is_well(wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Co
         "ok: WAREHOUSE_URL from the environment, WAREHOUSE_SCHEMA from .env, "
         "PROFILE_SIGNAL_GLAZE from the environment, the others by default"
     )
-    # It looked, and made nothing.
+    # It created nothing.
     assert query(warehouse, "select nspname from pg_namespace where nspname like 'elsewhere%'") == []
     assert found["last message"] == "ok: none was loaded yet"
     wrapper.snapshot("--all")
@@ -80,7 +82,7 @@ def test_all_is_well(wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Co
         ({"WAREHOUSE_SCHEMA": "pg_x"}, "settings", "WAREHOUSE_SCHEMA 'pg_x' will not do"),
     ],
 )
-def test_what_is_wrong_is_a_line_that_says_what_to_do(
+def test_doctor_with_a_fault_says_what_to_fix(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, environ: dict[str, str], name: str, text: str
 ) -> None:
     whiteballoon.group(1)
@@ -92,7 +94,7 @@ def test_what_is_wrong_is_a_line_that_says_what_to_do(
     assert [other for other in found if found[other].startswith("FIX")] == alone
 
 
-def test_a_whiteballoon_on_postgres_and_another_contract(
+def test_doctor_with_whiteballoon_on_postgres_checks_tables_messages_and_contract(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
 ) -> None:
     whiteballoon.group(1)
@@ -115,7 +117,7 @@ def test_a_whiteballoon_on_postgres_and_another_contract(
     assert found["last message"].startswith("WARN: cannot be looked up: column")
 
 
-def test_the_last_run_is_judged_by_real_runs_of_all_members(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
+def test_doctor_judges_the_last_run_by_real_runs_of_all_members(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
     whiteballoon.group(1)
     write_log(wrapper, entry(3) + entry(2, "failed", error="data test x failed"))
     assert re.fullmatch(r"FIX: it failed at [-0-9T:]+: data test x failed", findings(wrapper, 2)["last run"])
@@ -130,7 +132,7 @@ def test_the_last_run_is_judged_by_real_runs_of_all_members(wrapper: Wrapper, wh
     assert "no run of all members has published for 36 hours" in findings(wrapper, 2)["last run"]
 
 
-def test_a_disk_with_little_room(
+def test_doctor_on_a_small_disk_says_how_much_room_is_needed(
     wrapper: Wrapper,
     whiteballoon: WhiteBalloon,
     request: pytest.FixtureRequest,
@@ -142,15 +144,17 @@ def test_a_disk_with_little_room(
     result = disk.run(wrapper, "doctor")
     assert result.code == 2
     assert f"FIX  disk: 0.0 GiB free for {disk.folder}, and 1.0 may be needed: make room" in result.stdout
-    # A copy of the largest file, and twice all files if the warehouse is on this disk too. This one has holes.
+    # A run needs a copy of the largest file, and twice all files if the warehouse is here. This file has holes.
     os.truncate(whiteballoon.analyses_path, 2**30)
     assert "and 2.0 may be needed" in disk.run(wrapper, "doctor").stdout
     wrapper.environ["WAREHOUSE_URL"] = ""
     assert "and 4.0 may be needed" in disk.run(wrapper, "doctor").stdout
 
 
-def test_a_clock_that_is_wrong(wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection) -> None:
-    """The warehouse's is, for those who connect to this database: a function of that name stands before Postgres's."""
+def test_doctor_when_the_warehouse_clock_is_wrong_says_by_how_much(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
+) -> None:
+    """The warehouse's clock is wrong in this database: a function of the same name comes before Postgres's."""
     whiteballoon.group(1)
     database = query(warehouse, "select current_database()")[0][0]
     query(
@@ -165,10 +169,10 @@ def test_a_clock_that_is_wrong(wrapper: Wrapper, whiteballoon: WhiteBalloon, war
     )
 
 
-def test_a_warehouse_that_may_not_be_written_to(
+def test_doctor_when_the_warehouse_cannot_be_written_to_says_why(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
 ) -> None:
-    """Its tables are somebody else's, or it is read-only as a standby is, where who only looks may."""
+    """Another role owns its tables, or it is read-only as a standby is, where commands that only read still work."""
     whiteballoon.group(1)
     whiteballoon.comment(1, "hello")
     wrapper.snapshot("--all")
@@ -198,7 +202,7 @@ def test_a_warehouse_that_may_not_be_written_to(
     assert wrapper.succeed("show", "1").stdout.startswith("user 1 in g\n")
 
 
-def test_a_warehouse_that_never_answers(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
+def test_doctor_when_the_warehouse_never_answers_times_out(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
     whiteballoon.group(1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql://a@127.0.0.1:{silent.getsockname()[1]}/x"

@@ -1,4 +1,4 @@
-"""The bio generator and the highlight store, living off the published schema alone."""
+"""The bio generator and the highlight store read only the published schema."""
 
 import contextlib
 import csv
@@ -45,7 +45,7 @@ def highlight(whiteballoon: WhiteBalloon, user: int, snapshot_hash: str, stale_a
     )  # fmt: skip
 
 
-def test_nothing_published_yet_is_one_line(wrapper: Wrapper, members: WhiteBalloon) -> None:
+def test_export_and_freshness_before_the_first_run_fail_with_one_line(wrapper: Wrapper, members: WhiteBalloon) -> None:
     for command in ("export", "freshness"):
         nothing = wrapper(command)
         assert (nothing.code, nothing.stdout) == (2, "")
@@ -58,7 +58,9 @@ def test_nothing_published_yet_is_one_line(wrapper: Wrapper, members: WhiteBallo
         )
 
 
-def test_bios_live_through_the_runs(wrapper: Wrapper, members: WhiteBalloon, warehouse: Connection) -> None:
+def test_export_and_freshness_after_a_scoped_run_name_the_bios_to_rewrite(
+    wrapper: Wrapper, members: WhiteBalloon, warehouse: Connection
+) -> None:
     wrapper.snapshot("--all")
     exported = wrapper.export()
     assert users(exported) == [1, 2, 3, 4]
@@ -73,12 +75,12 @@ def test_bios_live_through_the_runs(wrapper: Wrapper, members: WhiteBalloon, war
     assert sorted(stored) == [(line["snapshot"]["user_id"], line["snapshot_hash"]) for line in exported]
     assert users(wrapper.export("--user", "2", "--group-slug", "g")) == [2]
 
-    # Bios are written for three of them; one goes stale with the day, another when its member writes.
+    # Bios are written for three of them; one goes stale by its date, another when its member writes.
     for line in exported[:3]:
         highlight(members, line["snapshot"]["user_id"], line["snapshot_hash"])
     members.execute("update user_profile_highlights set stale_after = '2024-01-01 00:00:00' where user_id = 1")
     members.comment(2, "more", at="2024-03-19 12:00:00")
-    # Whichever group is run: the highlight store is published whole.
+    # A run of any group publishes the whole highlight store.
     between = query(warehouse, "select now()")[0][0].isoformat()
     assert wrapper.snapshot("--user", "2")["changed"] == 1
     assert users(wrapper.export("--changed-since", between)) == [2]
@@ -109,7 +111,7 @@ def test_bios_live_through_the_runs(wrapper: Wrapper, members: WhiteBalloon, war
     ]
 
 
-def test_csv_has_the_exports_snapshots_with_json_as_it_is_hashed(hostile: Wrapper) -> None:
+def test_csv_export_has_the_snapshots_with_json_as_it_is_hashed(hostile: Wrapper) -> None:
     text = hostile.succeed("export", "--csv").stdout
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     lines = hostile.export()
@@ -127,8 +129,10 @@ def test_csv_has_the_exports_snapshots_with_json_as_it_is_hashed(hostile: Wrappe
     assert header == text.splitlines(keepends=True)[0]
 
 
-def test_a_bio_goes_stale_at_its_moment_in_utc(wrapper: Wrapper, members: WhiteBalloon, warehouse: Connection) -> None:
-    """An hour from now is not yet, an hour ago is past, whatever the session's time zone says of the hour."""
+def test_bio_in_any_session_time_zone_goes_stale_at_its_time_in_utc(
+    wrapper: Wrapper, members: WhiteBalloon, warehouse: Connection
+) -> None:
+    """An hour from now is in the future and an hour ago is past, whatever the session's time zone is."""
     for user, shift in ((1, "+1 hour"), (2, "-1 hour")):
         (moment,) = members.app.execute("select datetime('now', ?)", (shift,)).fetchone()
         highlight(members, user, "0" * 64, moment)
@@ -139,7 +143,7 @@ def test_a_bio_goes_stale_at_its_moment_in_utc(wrapper: Wrapper, members: WhiteB
         assert found == [(1, "snapshot-mismatch"), (2, "stale-after")], zone
 
 
-def test_a_file_of_analyses_with_few_columns_will_do(wrapper: Wrapper, members: WhiteBalloon) -> None:
+def test_analyses_with_few_columns_are_loaded_and_exported(wrapper: Wrapper, members: WhiteBalloon) -> None:
     members.analyses.executescript(
         "drop table comment_llm_analyses;"
         "create table comment_llm_analyses (comment_id integer primary key, resource_tags, request_tags, tags);"
@@ -163,7 +167,7 @@ def test_export_names_each_unknown_user_and_slug(example: Wrapper) -> None:
     assert example.export("--user", "47") == []
 
 
-def test_every_line_of_the_example_is_valid_and_in_order(example: Wrapper) -> None:
+def test_export_lines_of_the_example_are_valid_and_in_order(example: Wrapper) -> None:
     schema = json.loads((PROJECT_DIR / "schemas" / "signal_profile_snapshot.schema.json").read_text())
     validator = jsonschema.Draft202012Validator(schema)
     with contextlib.closing(sqlite3.connect(example.cwd / "data" / "app.db")) as app:
@@ -183,7 +187,7 @@ def test_every_line_of_the_example_is_valid_and_in_order(example: Wrapper) -> No
     assert any(len(line["snapshot"]["reaction_counts"]) > 1 for line in exported)
 
 
-def test_a_member_of_several_groups_is_exported_for_one_bio(example: Wrapper) -> None:
+def test_stale_export_of_a_member_of_several_groups_is_one_line(example: Wrapper) -> None:
     freshness = json.loads(example.succeed("freshness", "--json").stdout)
     stale = [(line["snapshot"]["user_id"], line["snapshot"]["group_slug"]) for line in example.export("--stale")]
     assert stale == [(row["user_id"], row["group_slug"]) for row in freshness["to_rewrite"]]
@@ -191,7 +195,7 @@ def test_a_member_of_several_groups_is_exported_for_one_bio(example: Wrapper) ->
     assert len(stale) == len(dict(stale)) < sum(freshness["counts"].values()) == len(everybody)
 
 
-def test_the_flat_views_hold_what_the_snapshots_hold(example: Wrapper) -> None:
+def test_flat_views_hold_what_the_snapshots_hold(example: Wrapper) -> None:
     connection = psycopg2.connect(example.environ["WAREHOUSE_URL"])
     exported = [line["snapshot"] for line in example.export()]
 
@@ -223,7 +227,7 @@ def _entries(value: Any) -> Any:
 
 
 def test_export_to_a_reader_that_stops_holds_no_transaction_open(example_copy: Wrapper) -> None:
-    """An open transaction would hold vacuum back in WhiteBalloon's own database, for as long as its reader takes."""
+    """An open transaction would hold back vacuum in WhiteBalloon's own database for as long as the reader takes."""
     with contextlib.closing(psycopg2.connect(example_copy.environ["WAREHOUSE_URL"])) as warehouse:
         warehouse.autocommit = True
         # More than a pipe holds, and more than is fetched at once.
@@ -248,7 +252,7 @@ def test_export_to_a_reader_that_stops_holds_no_transaction_open(example_copy: W
 
 
 def test_polls_beside_a_run_that_stores_hashes_miss_no_change(example_copy: Wrapper) -> None:
-    """The first poll starts while the hashes are being stored; between them, it and the next one have the change."""
+    """The first poll starts while the hashes are being stored; it or the next one has the change, or both."""
     settings = read_settings(example_copy.environ)
     with contextlib.ExitStack() as stack:
         analyst, blocker, run = (
@@ -266,7 +270,7 @@ def test_polls_beside_a_run_that_stores_hashes_miss_no_change(example_copy: Wrap
         wait_until(lambda: query(analyst, waiting) == [(1,)])
         polled_at = query(analyst, now)[0][0].isoformat()
         first = example_copy.start("export", "--changed-since", before)
-        # It ends, or waits for the hashes to be stored.
+        # The poll ends, or waits for the hashes to be stored.
         wait_until(lambda: first.poll() is not None or query(analyst, waiting) == [(2,)])
         blocker.rollback()
         storing.join()
@@ -276,7 +280,7 @@ def test_polls_beside_a_run_that_stores_hashes_miss_no_change(example_copy: Wrap
     assert found in ([change], [change, change])
 
 
-def test_a_reader_that_has_had_enough_is_no_failure(example: Wrapper) -> None:
+def test_command_with_a_closed_output_pipe_succeeds(example: Wrapper) -> None:
     for command in (["export"], ["freshness"], ["show", "1"], ["status", "--json"]):
         process = example.start(*command)
         assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""Users by name: read from WhiteBalloon when asked for, and stored nowhere."""
+"""User names are read from WhiteBalloon when they are asked for, and stored nowhere."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ NAME = "Zyxwv"
 
 @pytest.fixture
 def named(whiteballoon: WhiteBalloon) -> WhiteBalloon:
-    """Users 1 and 2 in a group, of whom 1 has a name that is nowhere else."""
+    """Users 1 and 2 in a group; the name of user 1 occurs nowhere else."""
     whiteballoon.group(1, 2)
     whiteballoon.execute("insert into users values (1, ?), (2, 'other')", NAME)
     for user_id in (1, 2):
@@ -27,7 +27,7 @@ def named(whiteballoon: WhiteBalloon) -> WhiteBalloon:
     return whiteballoon
 
 
-def test_a_snapshot_of_users_by_name_logs_their_ids_alone(wrapper: Wrapper, named: WhiteBalloon) -> None:
+def test_snapshot_of_users_by_name_logs_their_ids_only(wrapper: Wrapper, named: WhiteBalloon) -> None:
     refused = wrapper("snapshot", "--user", f"@{NAME}", "--user", f"@{NAME.lower()}", "--user", "@nobody")
     assert (refused.code, refused.stdout) == (2, "")
     assert refused.stderr == (
@@ -44,7 +44,7 @@ def test_a_snapshot_of_users_by_name_logs_their_ids_alone(wrapper: Wrapper, name
     assert NAME not in done.stdout + done.stderr
 
 
-def test_names_are_shown_where_they_are_asked_for_alone(example: Wrapper) -> None:
+def test_names_are_shown_only_with_the_names_option(example: Wrapper) -> None:
     by_id, by_name = (example.succeed("show", user).stdout for user in ("1", "@member1"))
     assert by_id == by_name
     assert "member1" not in by_id
@@ -66,12 +66,12 @@ def test_names_are_shown_where_they_are_asked_for_alone(example: Wrapper) -> Non
         (["members", "--group-slug", "nope"], "--group-slug 'nope' has no members"),
     ],
 )
-def test_an_unknown_name_or_group_is_named_in_one_line(example: Wrapper, arguments: list[str], complaint: str) -> None:
+def test_unknown_name_or_group_is_refused_with_one_line(example: Wrapper, arguments: list[str], complaint: str) -> None:
     result = example(*arguments)
     assert (result.code, result.stdout, result.stderr) == (2, "", f"wrapper: {complaint}\n")
 
 
-def test_names_of_a_whiteballoon_that_cannot_be_read_are_one_line(example: Wrapper) -> None:
+def test_show_with_names_of_an_unreadable_whiteballoon_fails_with_one_line(example: Wrapper) -> None:
     result = example("show", "1", "--names", DATABASE_URL="sqlite:///absent.db")
     assert (result.code, result.stdout, result.stderr) == (2, "", "wrapper: DATABASE_URL: absent.db does not exist\n")
 

@@ -1,4 +1,4 @@
-"""What is on the page of `wrapper report`, beside what is exported, and what it must not do."""
+"""What the page of `wrapper report` shows, compared with the export, and what the page must not do."""
 
 import base64
 import contextlib
@@ -30,9 +30,9 @@ UNPUBLISHED = "Messages per month are not published yet: the next wrapper snapsh
 
 
 class Page(html.parser.HTMLParser):
-    """A page's tags, attributes and text; below each heading the cells of the rows, and the columns of the chart.
+    """A page's tags, attributes and text, and for each heading the cells of its rows and the columns of its chart.
 
-    A heading inside a card is named after the card's. A bar is the text of its cell, as how long it is.
+    The key of a heading inside a card starts with the card's heading. The text of a bar's cell is its length.
     """
 
     def __init__(self, text: str) -> None:
@@ -84,7 +84,7 @@ class Page(html.parser.HTMLParser):
             self.below[self._heading][-1][-1] += data.strip()
 
     def rows(self, heading: str) -> Rows:
-        """The rows below a heading, without that of the columns' names."""
+        """The rows below a heading, without the row of column names."""
         return [row for row in self.below[heading] if row]
 
 
@@ -100,7 +100,7 @@ def exported(wrapper: Wrapper, *arguments: str) -> list[dict[str, Any]]:
 
 
 def charted(rows: Iterable[tuple[str, str | None, int]]) -> Rows:
-    """Rows of a label, a detail where there is one, and a count, as the page has them."""
+    """Rows of a label, a detail if there is one, and a count, as the page shows them."""
     kept = list(rows)[:LIMIT]
     return [
         [
@@ -113,19 +113,19 @@ def charted(rows: Iterable[tuple[str, str | None, int]]) -> Rows:
 
 
 def host(domain: str) -> str:
-    """A domain as the page has it: decoded, and then as it was written."""
+    """A domain as the page shows it: decoded, and then as it was written."""
     return domain if decoded(domain) == domain else decoded(domain) + domain
 
 
 def entries(snapshot: dict[str, Any], column: str, key: str) -> Iterator[tuple[str, int]]:
-    """What a snapshot has in a list, as labels and counts, without links to local addresses."""
+    """Labels and counts of a snapshot's list, without links to local addresses."""
     for item in snapshot[column]:
         if item.get("domain") not in LOCAL:
             yield host(item[key]) if key == "domain" else item[key], item["count"]
 
 
 def shared(snapshots: list[dict[str, Any]], column: str, key: str) -> Rows:
-    """What members have in a list, by how many have it and then by how often."""
+    """Entries of the members' lists, ordered by how many members have them and then by how often."""
     members: dict[str, set[int]] = defaultdict(set)
     times: Counter[str] = Counter()
     for snapshot in snapshots:
@@ -137,7 +137,7 @@ def shared(snapshots: list[dict[str, Any]], column: str, key: str) -> Rows:
 
 
 def summed(snapshots: list[dict[str, Any]], column: str) -> Rows:
-    """What is counted in an object, the largest first."""
+    """Sums of the counts in an object, the largest first."""
     times: Counter[str] = Counter()
     for snapshot in snapshots:
         times.update(snapshot[column])
@@ -147,7 +147,7 @@ def summed(snapshots: list[dict[str, Any]], column: str) -> Rows:
 
 
 def top(counts: Iterable[tuple[str, int]]) -> Rows:
-    """The first of these by count, summed by label."""
+    """The largest of these counts, summed by label."""
     times: Counter[str] = Counter()
     for label, count in counts:
         times[label] += count
@@ -156,7 +156,7 @@ def top(counts: Iterable[tuple[str, int]]) -> Rows:
 
 
 @pytest.mark.parametrize("slugs", [[], ["tool-library"], ["harvardstcommons", "rides:north"]])
-def test_a_page_counts_what_is_exported(example: Wrapper, slugs: list[str]) -> None:
+def test_page_counts_what_is_exported(example: Wrapper, slugs: list[str]) -> None:
     arguments = [word for slug in slugs for word in ("--group-slug", slug)]
     page = report(example, "counted.html", *arguments)
     snapshots = exported(example, *arguments)
@@ -214,7 +214,7 @@ def last(rows: list[dict[str, Any]]) -> str:
     return max(str(row["last_seen_at"]) for row in rows)[:10]
 
 
-def test_every_chart_counts_the_messages_of_each_month(example: Wrapper) -> None:
+def test_charts_count_the_messages_of_each_month(example: Wrapper) -> None:
     page = report(example, "charts.html")
     months: dict[str, Counter[str]] = defaultdict(Counter)
     with contextlib.closing(psycopg2.connect(example.environ["WAREHOUSE_URL"])) as warehouse:
@@ -247,8 +247,8 @@ def test_charts_show_a_year_at_least_and_three_at_most(
     assert sum(year.span for year in axis.years) == count
 
 
-def test_a_page_says_who_is_new_and_who_has_gone_quiet(example: Wrapper, example_copy: Wrapper) -> None:
-    """Measured from the group's own last message, since chats are imported by hand."""
+def test_page_lists_newcomers_and_members_who_have_gone_quiet(example: Wrapper, example_copy: Wrapper) -> None:
+    """Both are measured from the group's last message, since chats are imported by hand."""
     with contextlib.closing(psycopg2.connect(example_copy.environ["WAREHOUSE_URL"])) as warehouse:
         warehouse.autocommit = True
         query(
@@ -284,8 +284,8 @@ def test_a_page_says_who_is_new_and_who_has_gone_quiet(example: Wrapper, example
     assert "No newcomers: nobody wrote for the first time" in report(example, "without.html").text
 
 
-def test_a_page_from_before_months_were_published_says_what_publishes_them(example_copy: Wrapper) -> None:
-    """Or of a warehouse in which the first run since then had a scope."""
+def test_page_without_published_months_says_what_publishes_them(example_copy: Wrapper) -> None:
+    """Months are also missing if the first run that publishes them had a scope."""
     months = "signal_profiles.signal_profile_months"
     with contextlib.closing(psycopg2.connect(example_copy.environ["WAREHOUSE_URL"])) as warehouse:
         warehouse.autocommit = True
@@ -301,8 +301,8 @@ def test_a_page_from_before_months_were_published_says_what_publishes_them(examp
     assert "not written" not in page.text
 
 
-def test_a_page_says_when_the_last_run_over_its_groups_was(example_copy: Wrapper) -> None:
-    """Not when the page was written; a run over one group, or over some members, brings nothing else up to date."""
+def test_page_says_when_the_last_run_over_its_groups_was(example_copy: Wrapper) -> None:
+    """This is not when the page was written. A run over one group or some members brings nothing else up to date."""
     all_groups: list[str] = []
     tools = ["--group-slug", "tool-library"]
     both = [*tools, "--group-slug", "rides:north"]
@@ -333,7 +333,7 @@ def test_a_page_says_when_the_last_run_over_its_groups_was(example_copy: Wrapper
         assert said(tools) == ("whose last run is not recorded", False)
 
 
-def test_a_page_ends_with_what_the_operator_must_do_about_bios(example: Wrapper) -> None:
+def test_page_ends_with_what_the_operator_must_do_about_bios(example: Wrapper) -> None:
     page = report(example, "bios.html")
     freshness = json.loads(example.succeed("freshness", "--json").stdout)
     counts, to_rewrite = freshness["counts"], freshness["to_rewrite"]
@@ -365,13 +365,13 @@ def described_reasons() -> set[str]:
     return set(re.findall("`([a-z-]+)`", column["description"]))
 
 
-def test_names_are_on_a_page_only_if_they_are_asked_for(example: Wrapper) -> None:
+def test_page_has_names_only_if_they_are_asked_for(example: Wrapper) -> None:
     assert "@member7" not in report(example, "numbers.html").text
     page = report(example, "names.html", "--names")
     assert {"7 @member7", "23 @member23"} <= {row[0] for row in page.rows("Members")}
 
 
-def test_domains_are_decoded_and_local_addresses_are_not_shared(example_copy: Wrapper) -> None:
+def test_page_decodes_domains_and_leaves_out_local_addresses(example_copy: Wrapper) -> None:
     """A domain that only looks like a local one, or like punycode, stays as it is."""
     public = ["10.example", "local.example", "172.32.0.1", "11.0.0.1", "xn--mnchen-3ya.example", "xn--.example"]
     local = [
@@ -389,11 +389,11 @@ def test_domains_are_decoded_and_local_addresses_are_not_shared(example_copy: Wr
 
 
 @pytest.mark.parametrize("domain", ["xn--.example", "xn--a\u00e9.example", "xn--999999999.example", "a.xn-b", "xn--a-"])
-def test_a_domain_that_is_not_valid_punycode_stays_as_it_is(domain: str) -> None:
+def test_domain_of_invalid_punycode_stays_as_it_is(domain: str) -> None:
     assert decoded(domain) == domain
 
 
-def test_a_page_loads_and_runs_nothing_whatever_a_member_wrote(hostile: Wrapper) -> None:
+def test_page_with_hostile_content_loads_and_runs_nothing(hostile: Wrapper) -> None:
     page = report(hostile, "report.html", "--group-slug", HOSTILE_SLUG)
     path = hostile.cwd / "report.html"
     text = path.read_bytes().decode()
@@ -403,7 +403,7 @@ def test_a_page_loads_and_runs_nothing_whatever_a_member_wrote(hostile: Wrapper)
         "table", "tr", "th", "td", "svg", "rect", "path",
     }  # fmt: skip
     assert not [name for name, _ in page.attributes if name.startswith("on") or name in {"src", "style"}]
-    # Links lead to places on the page alone, each of which is there once.
+    # Links lead only to places on the page, each of which exists once.
     links = {value or "" for name, value in page.attributes if name == "href"}
     places = [value or "" for name, value in page.attributes if name == "id"]
     assert all(re.fullmatch("#[a-z]+(-[0-9]+)?", link) for link in links)
@@ -423,7 +423,7 @@ def test_a_page_loads_and_runs_nothing_whatever_a_member_wrote(hostile: Wrapper)
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_page_that_cannot_be_made_is_one_line(example: Wrapper) -> None:
+def test_report_that_cannot_be_made_fails_with_one_line(example: Wrapper) -> None:
     for arguments, complaint in (
         (
             ["--group-slug", "tool-library", "--group-slug", "nope", "--output", "x.html"],
@@ -436,14 +436,14 @@ def test_a_page_that_cannot_be_made_is_one_line(example: Wrapper) -> None:
     assert not (example.cwd / "x.html").exists()
 
 
-def test_a_page_replaces_files_alone(example: Wrapper) -> None:
-    """Not a device, which root could lose for all, and not the link to a file."""
+def test_report_replaces_files_but_not_devices_pipes_or_links(example: Wrapper) -> None:
+    """If root replaced a device, it would be lost for all users; a link keeps pointing to its file."""
     pipe = example.cwd / "pipe"
     os.mkfifo(pipe)
     with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE, text=True) as reader:
         example.succeed("report", "--output", "pipe")
         assert reader.communicate()[0].startswith("<!doctype html>")
-    # The first to fail, before what follows could cost root a device.
+    # If this fails, the test stops before root could lose a device.
     assert pipe.is_fifo()
     assert example.succeed("report", "--output", "/dev/stdout").stdout.startswith("<!doctype html>")
     assert example.succeed("report").stderr == "wrote storage/report.html\n"

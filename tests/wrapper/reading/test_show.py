@@ -1,4 +1,4 @@
-"""What `wrapper show` prints of a member, in a pipe and on a terminal."""
+"""What `wrapper show` prints about a member, in a pipe and on a terminal."""
 
 import contextlib
 import json
@@ -43,7 +43,7 @@ def on_terminal(wrapper: Wrapper, *arguments: str, columns: int = 100) -> str:
 
 
 def descending(counts: dict[str, int]) -> list[tuple[str, int]]:
-    """The largest first, then by name."""
+    """Sort the counts: the largest first, then by name."""
     return sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
 
 
@@ -55,8 +55,8 @@ def domains(snapshot: dict[str, Any]) -> dict[str, int]:
     return counts
 
 
-def test_a_card_in_a_pipe_is_plain_and_complete(example: Wrapper) -> None:
-    """Each of the member's cards says what is exported, the largest first, in bars that are as long as it is much."""
+def test_card_in_a_pipe_is_plain_and_complete(example: Wrapper) -> None:
+    """Each of the member's cards shows what is exported, the largest first, with bars in proportion to the counts."""
     output = example.succeed("show", "1").stdout
     assert not {"\x1b", "│"} & set(output)
     with contextlib.closing(psycopg2.connect(example.environ["WAREHOUSE_URL"])) as connection:
@@ -103,7 +103,7 @@ def test_a_card_in_a_pipe_is_plain_and_complete(example: Wrapper) -> None:
         assert links == [(str(link["count"]), link["url"]) for link in snapshot["top_links"]]
 
 
-def test_a_member_of_several_groups_has_a_card_in_each(example: Wrapper) -> None:
+def test_member_of_several_groups_has_a_card_for_each(example: Wrapper) -> None:
     found: list[dict[str, Any]] = json.loads(example.succeed("show", "4", "--json").stdout)
     assert [card["snapshot"]["group_slug"] for card in found] == ["harvardstcommons", "rides:north"]
     for card, line in zip(found, example.export("--user", "4"), strict=True):
@@ -112,25 +112,25 @@ def test_a_member_of_several_groups_has_a_card_in_each(example: Wrapper) -> None
         assert list(card["domains"].items()) == descending(domains(card["snapshot"]))
 
 
-def test_what_a_member_wrote_stays_on_its_line_in_a_pipe(hostile: Wrapper) -> None:
+def test_card_in_a_pipe_with_hostile_content_keeps_each_text_on_its_line(hostile: Wrapper) -> None:
     card = hostile.succeed("show", "1").stdout
     lines = [line.rstrip() for line in card.splitlines()]
     assert f"60  {LONG_LINK}" in lines
     tags = lines[lines.index("Tags") + 1 : lines.index("Reactions") - 1]
     assert len(tags) == len(HOSTILE_LABELS)
     assert not set("\x1b\x07\t\r\x9b\u202e\u202b\u2028\u2068\u2069") & set(card)
-    # One of sixty is too few for a whole block, and is seen all the same.
+    # One of sixty is less than a whole block, but is drawn as one.
     assert "🎉   1  █" in lines
 
 
-def test_a_card_where_there_are_no_letters_for_it(hostile: Wrapper) -> None:
+def test_card_in_ascii_output_escapes_other_letters(hostile: Wrapper) -> None:
     assert "\\u05e9\\u05dc\\u05d5\\u05dd" in hostile.succeed("show", "1", PYTHONIOENCODING="ascii").stdout
 
 
-def test_a_card_on_a_terminal_is_in_line_whatever_a_member_wrote(hostile: Wrapper) -> None:
+def test_card_on_a_terminal_with_hostile_content_keeps_its_frame_aligned(hostile: Wrapper) -> None:
     card = on_terminal(hostile, "show", "1")
     plain = re.sub(r"\x1b\[[0-9;]*m", "", card)
-    # What is left of escapes are rich's own colours.
+    # The only escapes on the card are rich's colours.
     assert "\x1b" not in plain
     assert not set("\x07\t\r\x9b\u202e\u202b\u2028") & set(plain)
     assert "\u2068שלום עולם\u2069" in plain
@@ -141,7 +141,7 @@ def test_a_card_on_a_terminal_is_in_line_whatever_a_member_wrote(hostile: Wrappe
     assert len(widths) == 1, plain
 
 
-def test_a_card_on_a_terminal_has_coloured_bars_and_a_dim_hash_unless_no_color_is_set(example: Wrapper) -> None:
+def test_card_on_a_terminal_is_coloured_unless_no_color_is_set(example: Wrapper) -> None:
     card = on_terminal(example, "show", "4", columns=80)
     assert "\x1b[36m████" in card
     assert "\x1b[2mhash " in card
@@ -164,12 +164,14 @@ UNKNOWN = "has neither a membership nor a published snapshot"
         (["47"], "USER 47 has no published snapshot: there will be one after the member has written in a group"),
     ],
 )
-def test_nobody_to_show_is_one_line(example: Wrapper, arguments: list[str], complaint: str) -> None:
+def test_show_without_a_snapshot_to_show_fails_with_one_line(
+    example: Wrapper, arguments: list[str], complaint: str
+) -> None:
     result = example("show", *arguments)
     assert (result.code, result.stdout, result.stderr) == (2, "", f"wrapper: {complaint}\n")
 
 
-def test_rich_stays_out_of_the_path_of_snapshot(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
+def test_snapshot_does_not_import_rich(wrapper: Wrapper, whiteballoon: WhiteBalloon) -> None:
     program = (
         "import sys; sys.argv = ['wrapper', 'snapshot', '--all']\n"
         "from wrapper.cli import main\n"

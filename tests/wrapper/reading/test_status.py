@@ -1,4 +1,4 @@
-"""What `wrapper status` says of the run log."""
+"""What `wrapper status` says about the run log."""
 
 import json
 import re
@@ -27,7 +27,7 @@ def write_log(wrapper: Wrapper, text: str, name: str = "signal_profile_snapshot.
     (folder / name).write_text(text)
 
 
-def test_status_shows_the_runs_and_passes_over_the_lines_of_others(wrapper: Wrapper) -> None:
+def test_status_shows_runs_and_skips_lines_of_other_programs(wrapper: Wrapper) -> None:
     others = 'INFO something else\n{"status": "success"}\n{"timestamp": 7\n\n[1]\nnull\n' + "[" * 100_000 + "\n"
     failed = entry(30, "failed", error="data test x failed\x1b[31m", generated=None, group_slugs=["a", "b"])
     write_log(wrapper, others + failed + entry(20) + entry(3, dry_run=True) + '{"timestamp": "20')
@@ -76,7 +76,7 @@ def test_status_of_groups_judges_lateness_by_runs_that_covered_each_of_them(wrap
     assert wrapper("status", "--group-slug", "c").code == 0
 
 
-def test_a_failure_is_open_until_a_run_has_published_its_scope(wrapper: Wrapper) -> None:
+def test_failure_stays_open_until_a_run_has_published_its_scope(wrapper: Wrapper) -> None:
     failed = entry(2, "failed", error="x", group_slugs=["a"])
     covering = [entry(1, group_slugs=["a", "b"]), entry(1)]
     others = [
@@ -96,14 +96,14 @@ def test_status_shows_the_members_of_a_run(wrapper: Wrapper) -> None:
     assert [" ".join(row[7:]) for row in rows[1:4]] == ["all", "users 7, 12 in a", "users 9"]
 
 
-def test_a_line_of_an_older_version_is_read(wrapper: Wrapper) -> None:
+def test_status_reads_log_lines_of_an_older_version(wrapper: Wrapper) -> None:
     fields = json.loads(entry(1))
     del fields["user_ids"]
     write_log(wrapper, json.dumps(fields) + "\n")
     assert json.loads(wrapper.succeed("status", "--json").stdout)["runs"][0]["user_ids"] is None
 
 
-def test_a_moment_without_a_zone_is_utc(wrapper: Wrapper) -> None:
+def test_log_timestamp_without_a_zone_counts_as_utc(wrapper: Wrapper) -> None:
     write_log(wrapper, entry(35).replace("+00:00", ""))
     assert wrapper("status").code == 0
 
@@ -117,7 +117,7 @@ def test_a_moment_without_a_zone_is_utc(wrapper: Wrapper) -> None:
         (entry(1, dry_run=True), "none in {cwd}/storage/signal_profile_snapshot.log)"),
     ],
 )
-def test_status_exits_with_3_where_the_last_success_is_too_long_ago(wrapper: Wrapper, text: str, last: str) -> None:
+def test_status_without_a_success_in_36_hours_exits_with_3(wrapper: Wrapper, text: str, last: str) -> None:
     write_log(wrapper, text)
     result = wrapper("status")
     assert result.code == 3
@@ -137,14 +137,14 @@ def test_status_without_a_run_says_how_to_start(wrapper: Wrapper) -> None:
     assert json.loads(wrapper("status", "--json").stdout)["overdue"] is True
 
 
-def test_status_knows_the_log_that_logrotate_has_just_put_aside(wrapper: Wrapper) -> None:
+def test_status_after_logrotate_also_reads_the_rotated_log(wrapper: Wrapper) -> None:
     write_log(wrapper, entry(5), "signal_profile_snapshot.log.1")
     assert wrapper("status").code == 0
     write_log(wrapper, entry(1, "failed", error="x"))
     assert [run["status"] for run in json.loads(wrapper("status", "--json").stdout)["runs"]] == ["success", "failed"]
 
 
-def test_status_shows_ten_runs_whatever_stands_between_them(wrapper: Wrapper) -> None:
+def test_status_beside_malformed_lines_shows_the_last_ten_runs(wrapper: Wrapper) -> None:
     lines = [entry(20 - hours, generated=hours, duration_seconds=None) for hours in range(12)]
     wrong: list[dict[str, Any]] = [
         {"timestamp": "yesterday"},
@@ -164,7 +164,7 @@ def test_status_shows_ten_runs_whatever_stands_between_them(wrapper: Wrapper) ->
     assert json.loads(wrapper.succeed("status", "--json", "--last", "20").stdout)["runs"][0]["generated"] == 0
 
 
-def test_a_log_that_cannot_be_read_is_one_line(wrapper: Wrapper) -> None:
+def test_status_when_the_log_cannot_be_read_fails_with_one_line(wrapper: Wrapper) -> None:
     write_log(wrapper, "")
     (wrapper.cwd / "storage" / "signal_profile_snapshot.log").unlink()
     (wrapper.cwd / "storage" / "signal_profile_snapshot.log").mkdir()

@@ -21,7 +21,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from examples.make_whiteballoon import main as make_example
 from tests.wrapper.conftest import Wrapper, query, wait_until
 from tests.wrapper.faults.test_kills import History, random_moment, send
-from tests.wrapper.faults.test_things_of_others import DAMAGE, REPAIR
+from tests.wrapper.faults.test_views_and_migrations import DAMAGE, REPAIR
 from tests.wrapper.rules.test_rows import awkward_whiteballoon, exported
 from tests.wrapper.warehouse.test_lock import LOCK
 from tests.wrapper.warehouse.test_versions import copy_to_postgres, digest_of

@@ -13,7 +13,7 @@ import pytest
 
 _WRITERS = 16
 _LINES = 40
-# Long enough that a kill finds the writer inside its write now and then.
+# Long enough that some kills hit the writer in mid-write.
 _APPEND = """
 import sys
 from pathlib import Path
@@ -29,7 +29,7 @@ def start(storage: Path, run_id: str, lines: int, length: int) -> "subprocess.Po
     return subprocess.Popen([sys.executable, "-c", _APPEND, str(storage), run_id, str(lines), str(length)])
 
 
-def test_a_killed_writer_tears_no_line_but_its_own(
+def test_log_writer_killed_in_mid_write_damages_only_its_own_line(
     tmp_path: Path, amount: Callable[[int, int], int], record_property: Callable[[str, object], None]
 ) -> None:
     torn = 0
@@ -41,7 +41,7 @@ def test_a_killed_writer_tears_no_line_but_its_own(
         while not (log.exists() and log.stat().st_size):
             time.sleep(0.01)
         writers = [start(storage, str(writer), _LINES, 2000) for writer in range(_WRITERS - 1)]
-        # Later each round, so that it is not always at the same place of a write.
+        # Kill later in each round, so that writes break off at different places.
         time.sleep(0.002 * number)
         os.kill(victim.pid, signal.SIGKILL)
         victim.wait()
@@ -63,7 +63,7 @@ def test_a_killed_writer_tears_no_line_but_its_own(
     record_property("kills, of which in mid-write", f"{rounds}, {torn}")
 
 
-def test_the_next_writer_closes_off_a_torn_line(tmp_path: Path) -> None:
+def test_log_writer_after_a_torn_line_terminates_it(tmp_path: Path) -> None:
     log = tmp_path / "signal_profile_snapshot.log"
     log.write_bytes(b'{"run_id": "whole"}\n{"run_id": "to')
     assert start(tmp_path, "next", 1, 1).wait() == 0
@@ -72,7 +72,7 @@ def test_the_next_writer_closes_off_a_torn_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\n"])
-def test_an_empty_log_gets_no_empty_line(tmp_path: Path, content: bytes) -> None:
+def test_log_writer_on_an_empty_log_adds_no_empty_line(tmp_path: Path, content: bytes) -> None:
     log = tmp_path / "signal_profile_snapshot.log"
     log.write_bytes(content)
     assert start(tmp_path, "first", 1, 1).wait() == 0

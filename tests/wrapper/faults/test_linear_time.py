@@ -1,6 +1,6 @@
-"""No body and no tag text costs more than linear time, whatever it repeats.
+"""Reading a body or a tag text takes linear time, whatever the text repeats.
 
-Sizes are such that quadratic work would take the better part of an hour; the guards only end it.
+At these sizes, quadratic work would take most of an hour, and the guards stop it.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,17 +20,17 @@ _MEASURABLE_SECONDS = 0.02
 
 
 def repeated(unit: str, start: str = "", end: str = "") -> Callable[[int], str]:
-    """One stretch of any length."""
+    """Repeat a unit up to any length."""
     return lambda length: start + unit * (length // len(unit)) + end
 
 
 def stretches(unit: str, start: str = "") -> Callable[[int], str]:
-    """As many of the longest stretches that may hold a link as make up the length."""
+    """Fill any length with the longest stretches that may hold a link."""
     stretch = (start + unit * 8192)[:8192] + " "
     return lambda length: stretch * (length // len(stretch))
 
 
-# Whatever is looked for in a whole body.
+# Bodies that attack the searches in a whole body.
 BODIES: Patterns = {
     "open brackets in one stretch": repeated("(", "https://a.example/"),
     "schemes in one stretch": repeated("https://"),
@@ -61,7 +61,7 @@ BODIES: Patterns = {
     "beginnings of attachments lines": repeated("[attachments: ", "", "]"),
 }
 
-# Whatever is looked for in a stretch, where a stretch of the greatest length costs most.
+# Bodies that attack the searches in a stretch, which cost most in a stretch of the greatest length.
 STRETCHES: Patterns = {
     "links": lambda length: "https://a.example/ " * (length // 19),
     "open brackets": stretches("(", "https://a.example/"),
@@ -110,11 +110,11 @@ def messages(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture
 def growth(messages: Messages, amount: Callable[[int, int], int]) -> Callable[[Patterns, int, bool], str]:
-    """Tell what four times the length costs: for the slowest pattern, and for the one that grows fastest."""
+    """Time each pattern at a quarter of a length and at all of it; describe the slowest and the fastest-growing."""
 
     def seconds(text: str, is_tags: bool) -> float:
         messages.fill(["" if is_tags else text], [text if is_tags else ""])
-        # The least of several is the one that was disturbed least.
+        # The shortest of several times was disturbed least.
         return min(messages.seconds() for _ in range(amount(1, 3)))
 
     def measure(patterns: Patterns, length: int, is_tags: bool) -> str:
@@ -131,7 +131,7 @@ def growth(messages: Messages, amount: Callable[[int, int], int]) -> Callable[[P
     return measure
 
 
-def test_what_is_looked_for_in_a_body_costs_linear_time(
+def test_search_of_repetitive_bodies_takes_linear_time(
     growth: Callable[[Patterns, int, bool], str],
     amount: Callable[[int, int], int],
     record_property: Callable[[str, object], None],
@@ -139,7 +139,7 @@ def test_what_is_looked_for_in_a_body_costs_linear_time(
     record_property(f"cost of {len(BODIES)} bodies", growth(BODIES, amount(1_000_000, 4_000_000), False))
 
 
-def test_what_is_looked_for_in_a_stretch_costs_linear_time(
+def test_search_of_the_longest_stretches_takes_linear_time(
     growth: Callable[[Patterns, int, bool], str],
     amount: Callable[[int, int], int],
     record_property: Callable[[str, object], None],
@@ -147,7 +147,7 @@ def test_what_is_looked_for_in_a_stretch_costs_linear_time(
     record_property(f"cost of {len(STRETCHES)} bodies", growth(STRETCHES, amount(100_000, 1_000_000), False))
 
 
-def test_a_tag_text_costs_linear_time_in_sql(
+def test_sql_on_repetitive_tag_texts_takes_linear_time(
     growth: Callable[[Patterns, int, bool], str],
     amount: Callable[[int, int], int],
     record_property: Callable[[str, object], None],
@@ -155,7 +155,7 @@ def test_a_tag_text_costs_linear_time_in_sql(
     record_property(f"cost of {len(TAGS)} tag texts", growth(TAGS, amount(1_000_000, 4_000_000), True))
 
 
-def test_a_tag_text_costs_linear_time_to_load(
+def test_load_of_repetitive_tag_texts_takes_linear_time(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, amount: Callable[[int, int], int]
 ) -> None:
     for make in TAGS.values():

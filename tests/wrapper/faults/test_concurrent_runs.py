@@ -1,4 +1,4 @@
-"""Many runs, plain dbt and readers at once."""
+"""Many runs, plain dbt and readers at the same time."""
 
 import threading
 import time
@@ -20,7 +20,7 @@ SNAPSHOTS = f"signal_profiles.{PUBLISHED}"
 
 
 class Readers:
-    """Ten connections that poll the published table all along and keep what they should never have seen."""
+    """Ten connections that poll the published table throughout and keep rows that they should never see."""
 
     def __init__(self, url: str) -> None:
         self.reads = 0
@@ -71,7 +71,7 @@ def readers(wrapper: Wrapper, groups: WhiteBalloon) -> Iterator[Readers]:
 
 
 def write(whiteballoon: WhiteBalloon) -> None:
-    """Let every member write once more in each group."""
+    """Add a message of every member to each group."""
     whiteballoon.execute("begin")
     for number in range(GROUPS):
         for user in range(MEMBERS):
@@ -83,7 +83,7 @@ def counts(warehouse: Connection) -> list[tuple[object, ...]]:
     return query(warehouse, f"select distinct group_slug, message_count from {SNAPSHOTS} order by 1, 2")
 
 
-def test_eight_runs_with_scopes_of_their_own(
+def test_concurrent_scoped_runs_succeed_or_exit_with_75_and_lose_no_row(
     readers: Readers,
     wrapper: Wrapper,
     groups: WhiteBalloon,
@@ -112,7 +112,7 @@ def test_eight_runs_with_scopes_of_their_own(
 
 
 @pytest.mark.full
-def test_dbt_by_hand_does_no_harm_to_rows(
+def test_dbt_by_hand_beside_a_run_damages_no_rows(
     readers: Readers,
     wrapper: Wrapper,
     groups: WhiteBalloon,
@@ -125,7 +125,7 @@ def test_dbt_by_hand_does_no_harm_to_rows(
     for number in range(rounds):
         write(groups)
         before = counts(warehouse)
-        # What a scoped dry run leaves behind is not for anybody to publish.
+        # Nothing may publish what a scoped dry run leaves behind.
         wrapper.snapshot("--all", "--group-slug", "g1", "--dry-run")
         assert counts(warehouse) == before
         by_hand = [
@@ -138,7 +138,7 @@ def test_dbt_by_hand_does_no_harm_to_rows(
         outputs = [process.communicate(timeout=180)[0] for process in by_hand]
         assert "Nothing is published in part or untested" in outputs[0]
         assert "--empty would publish a scope without rows" in outputs[1]
-        # Whichever comes second is refused; a build that meets a run half-way ends there, and publishes all or nothing.
+        # The second to start is refused; a build that meets a run half-way ends there, and publishes all or nothing.
         assert by_hand[2].returncode in {0, 1, 2}, outputs[2]
         assert run.returncode in {0, 1, 75}, stderr
         wrapper.snapshot("--all")
@@ -146,7 +146,7 @@ def test_dbt_by_hand_does_no_harm_to_rows(
     record_property("rounds, reads beside", f"{rounds}, {readers.reads}")
 
 
-def test_two_embedded_starts_share_one_server(wrapper: Wrapper) -> None:
+def test_concurrent_embedded_starts_share_one_server(wrapper: Wrapper) -> None:
     del wrapper.environ["WAREHOUSE_URL"]
     starts = [wrapper.start("db", "start") for _ in range(4)]
     urls = {start.communicate(timeout=120)[0] for start in starts}

@@ -1,4 +1,4 @@
-"""What belongs to analysts and to WhiteBalloon, through every kind of run; and rows that a data test refuses."""
+"""Analysts' views and WhiteBalloon's migrations beside every kind of run, and rows that a data test refuses."""
 
 import re
 import socket
@@ -13,7 +13,7 @@ from tests.wrapper.rules.test_rows import awkward_whiteballoon
 from tests.wrapper.warehouse.test_versions import copy_to_postgres
 from tests.wrapper.whiteballoon import WhiteBalloon
 
-# Changes the candidates the moment they are built, as a broken rule would.
+# This changes the candidates as soon as they are built, as a broken rule would.
 DAMAGED = "update signal_profiles_intermediate.int_snapshot_candidates__dbt_tmp set message_count = message_count + 1"
 DAMAGE = """
 create function public.damage() returns event_trigger language plpgsql as $$
@@ -60,7 +60,7 @@ def test_analysts_views_survive_every_kind_of_run(
 
 
 def check_failing_run(wrapper: Wrapper, warehouse: Connection, relations: list[str]) -> None:
-    """Let a data test fail, and see that it is named, logged and counted, and that no published row moved."""
+    """Make a data test fail; check that it is named, logged and counted, and that no published row changed."""
     rows = [f"select t::text from signal_profiles.{name} as t order by 1" for name in relations]
     rows.append("select xmin from signal_profiles.signal_profile_snapshots")
     before = [query(warehouse, sql) for sql in rows]
@@ -84,7 +84,7 @@ def check_failing_run(wrapper: Wrapper, warehouse: Connection, relations: list[s
     assert [query(warehouse, sql) for sql in rows] == before
 
 
-def test_whiteballoons_migrations_never_wait_for_a_run(
+def test_whiteballoons_migrations_during_a_run_do_not_wait_for_it(
     wrapper: Wrapper,
     whiteballoon: WhiteBalloon,
     make_database: Callable[[], str],
@@ -108,7 +108,7 @@ def test_whiteballoons_migrations_never_wait_for_a_run(
                     cursor.execute(f"alter table wb.{table} add column extra int; alter table wb.{table} drop extra")
                 migrations += 1
 
-    # The analyses come in slowly: WhiteBalloon keeps their file to itself for a while.
+    # The run waits for the analyses, since WhiteBalloon locks their file for a while.
     whiteballoon.analyses.execute("pragma journal_mode=delete")
     whiteballoon.analyses.execute("begin exclusive")
     run = wrapper.start("snapshot", "--all")
@@ -127,10 +127,10 @@ def test_whiteballoons_migrations_never_wait_for_a_run(
     record_property("migrations during a run", migrations)
 
 
-def test_what_a_crash_of_the_server_has_emptied_is_not_published(
+def test_intermediate_table_emptied_by_a_server_crash_is_not_published(
     wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
 ) -> None:
-    """As between two models: unlogged tables are then empty, while the catalogue still has their count."""
+    """A crash between two models empties unlogged tables, while the catalogue still has their count."""
     published = "select t::text from signal_profiles.signal_profile_snapshots as t order by 1"
     before = query(warehouse, published)
     crash = DAMAGE.replace(DAMAGED, "delete from signal_profiles_intermediate.int_reactions")
