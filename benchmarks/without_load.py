@@ -5,7 +5,7 @@ from unittest import mock
 
 from wrapper.cli import main
 from wrapper.dbt_project import source_tables
-from wrapper.nightly.load import Copy
+from wrapper.nightly.loaded import Copy
 
 if __name__ == "__main__":
     sys.argv[1:] = ["snapshot", "--all", "--rebuild", "--json"]

@@ -101,7 +101,7 @@ def load() -> None:
         progress.show("opening the warehouse")
         with open_warehouse(read_settings()) as warehouse:
             warehouse.run_lock.acquire(0)
-            copies = copy_tables(warehouse, progress.say, progress.show)
+            copies = copy_tables(warehouse, progress.say, progress.show, reload=True)
     say("loaded, rows per table:")
     for name, copy in copies.items():
         say(f"{copy.rows:12,}  {name}")

@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import io
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg2
@@ -13,8 +14,9 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 
 from wrapper.dbt_project import SourceTable, source_tables
 from wrapper.errors import BuildError, ConfigurationError
-from wrapper.nightly import in_place
+from wrapper.nightly import in_place, loaded
 from wrapper.nightly.copy_lines import CopyLines
+from wrapper.nightly.loaded import Copy
 from wrapper.nightly.sqlite_source import SqliteSource, copy_sqlite, open_sqlite
 from wrapper.settings import Settings
 from wrapper.warehouse.connection import Warehouse
@@ -23,26 +25,19 @@ from wrapper.warehouse.error_text import first_line
 DATABASE_SETTING, ANALYSES_SETTING = "DATABASE_URL", "COMMENT_INSIGHTS_DB"
 
 
-@dataclasses.dataclass(frozen=True)
-class Copy:
-    """A table as it was copied: a digest of its content, and how many rows it has."""
-
-    digest: str
-    rows: int
-
-
-def load(warehouse: Warehouse, report: Callable[[str], None], on_progress: Callable[[str], None]) -> dict[str, Copy]:
+def load(
+    warehouse: Warehouse, report: Callable[[str], None], on_progress: Callable[[str], None], *, reload: bool = False
+) -> dict[str, Copy]:
     """Copy WhiteBalloon's SQLite tables into the source schema, or only its analyses if it is on Postgres.
 
-    Returns what was copied, by the table's name. `report` takes a warning for each absent optional table, and for each
-    table with replaced characters; `on_progress` takes what is being done.
+    Returns the copies, by the table's name. A table whose copy is still equal is not copied again, unless `reload`.
+    `report` takes a warning for each absent optional table, and for each table with replaced characters; `on_progress`
+    takes what is being done.
     Raises ConfigurationError if a file, a table or a value is not usable, and BuildError if the warehouse fails; the
     source schema is then as it was.
     """
     settings = warehouse.settings
-    copies: dict[str, Copy] = {}
     tables = source_tables()
-    own = [table for table in tables if not table.is_analyses]
     analyses = [table for table in tables if table.is_analyses]
     missing: list[SourceTable] = []
     with _failing():
@@ -56,21 +51,18 @@ def load(warehouse: Warehouse, report: Callable[[str], None], on_progress: Calla
                 )
         with warehouse.connection as connection, connection.cursor() as cursor:
             _create_schema(cursor, settings.source_schema)
-            for table in missing:
-                copies[table.name] = _replace(cursor, settings, table, iter(()))
+            loading = _Loading(cursor, settings, report, on_progress, reload)
             if settings.sqlite_path is not None:
-                on_progress(f"copying {settings.sqlite_path.name}")
-                with copy_sqlite(DATABASE_SETTING, settings.sqlite_path, settings.storage_dir) as source:
-                    _copy_tables(cursor, settings, source, own, report, on_progress, copies)
+                own = [table for table in tables if not table.is_analyses]
+                loading.copy_file(DATABASE_SETTING, settings.sqlite_path, own)
             if has_analyses(settings):
-                on_progress(f"copying {settings.analyses_path.name}")
-                with copy_sqlite(ANALYSES_SETTING, settings.analyses_path, settings.storage_dir) as source:
-                    _copy_tables(cursor, settings, source, analyses, report, on_progress, copies)
+                loading.copy_file(ANALYSES_SETTING, settings.analyses_path, analyses)
             else:
                 report(f"warning: {ANALYSES_SETTING}: {settings.analyses_path} does not exist, so no snapshot has tags")
-                for table in analyses:
-                    copies[table.name] = _replace(cursor, settings, table, iter(()))
-    return copies
+                missing = [*missing, *analyses]
+            for table in missing:
+                loading.copies[table.name] = _replace(cursor, settings, table, iter(()))
+    return loading.copies
 
 
 def load_highlights(warehouse: Warehouse) -> dict[str, str]:
@@ -153,37 +145,48 @@ def _create_schema(cursor: Cursor, schema: str) -> None:
         cursor.execute(sql.SQL("create schema {}").format(sql.Identifier(schema)))
 
 
-def _copy_tables(
-    cursor: Cursor,
-    settings: Settings,
-    source: SqliteSource,
-    tables: list[SourceTable],
-    report: Callable[[str], None],
-    on_progress: Callable[[str], None],
-    copies: dict[str, Copy],
-) -> None:
-    for number, table in enumerate(tables, start=1):
-        on_progress(f"loading {table.name} ({number} of {len(tables)} tables)")
-        chunks: Iterator[bytes] = iter(())
-        lines = None
-        if source.has_table(table):
+@dataclasses.dataclass
+class _Loading:
+    """The load of one run, in its transaction."""
+
+    cursor: Cursor
+    settings: Settings
+    report: Callable[[str], None]
+    on_progress: Callable[[str], None]
+    reload: bool
+    copies: dict[str, Copy] = dataclasses.field(default_factory=dict)
+
+    def copy_file(self, setting: str, path: Path, tables: list[SourceTable]) -> None:
+        self.on_progress(f"copying {path.name}")
+        with copy_sqlite(setting, path, self.settings.storage_dir) as source:
+            for number, table in enumerate(tables, start=1):
+                self.on_progress(f"loading {table.name} ({number} of {len(tables)} tables)")
+                self.copies[table.name] = copy = self._copy_table(source, table)
+                if copy.replaced:
+                    self.report(
+                        f"warning: {setting}: {path}: table {table.name}: {copy.replaced} values held NUL or "
+                        "invalid UTF-8, replaced by U+FFFD"
+                    )
+
+    def _copy_table(self, source: SqliteSource, table: SourceTable) -> Copy:
+        if not source.has_table(table):
+            if not table.optional:
+                raise _without_table(source, table)
+            self.report(f"warning: {source.setting}: {source.path} has no table {table.name}, which is taken as empty")
+            return _replace(self.cursor, self.settings, table, iter(()))
+        pages = source.digest_pages(table)
+        copy = None if self.reload else loaded.recall(self.cursor, self.settings, table, pages)
+        if copy is None:
             lines = CopyLines(source, table)
-            chunks = lines.chunks()
-        elif table.optional:
-            report(f"warning: {source.setting}: {source.path} has no table {table.name}, which is taken as empty")
-        else:
-            raise _without_table(source, table)
-        try:
-            copies[table.name] = _replace(cursor, settings, table, chunks)
-        except psycopg2.errors.UniqueViolation as error:
-            raise ConfigurationError(
-                f"{source.setting}: {source.path}: table {table.name} has two rows with one {table.key}"
-            ) from error
-        if lines is not None and lines.replaced:
-            report(
-                f"warning: {source.setting}: {source.path}: table {table.name}: {lines.replaced} values held NUL or "
-                "invalid UTF-8, replaced by U+FFFD"
-            )
+            try:
+                copy = _replace(self.cursor, self.settings, table, lines.chunks())
+            except psycopg2.errors.UniqueViolation as error:
+                raise ConfigurationError(
+                    f"{source.setting}: {source.path}: table {table.name} has two rows with one {table.key}"
+                ) from error
+            copy = dataclasses.replace(copy, replaced=lines.replaced)
+            loaded.remember(self.cursor, self.settings, table, pages, copy)
+        return copy
 
 
 def _replace(cursor: Cursor, settings: Settings, table: SourceTable, chunks: Iterator[bytes]) -> Copy:
@@ -199,13 +202,13 @@ def _replace(cursor: Cursor, settings: Settings, table: SourceTable, chunks: Ite
     if table.distributed_by and settings.sqlite_path is not None and settings.var("distributed"):
         # Comments read in place are on the coordinator, so the analyses must be there too.
         cursor.execute("select create_distributed_table(%s, %s)", (fresh.as_string(cursor), table.distributed_by))
-    stream = _Stream(chunks)
-    try:
-        cursor.copy_expert(sql.SQL("copy {} ({}) from stdin with (freeze)").format(fresh, order), stream)
-    except psycopg2.Error:
-        if stream.error is not None:
-            raise stream.error from None
-        raise
+    with _Stream(chunks) as stream:
+        try:
+            cursor.copy_expert(sql.SQL("copy {} ({}) from stdin with (freeze)").format(fresh, order), stream)
+        except psycopg2.Error:
+            if stream.error is not None:
+                raise stream.error from None
+            raise
     rows = cursor.rowcount
     cursor.execute(sql.SQL("alter table {} add primary key ({})").format(fresh, sql.Identifier(table.key)))
     cursor.execute(sql.SQL("drop table if exists {}").format(final))
@@ -215,20 +218,27 @@ def _replace(cursor: Cursor, settings: Settings, table: SourceTable, chunks: Ite
 
 
 class _Stream(io.RawIOBase):
-    """Chunks of lines as a file for COPY."""
+    """Chunks of lines as a file for COPY; while Postgres reads one, a thread of its own makes the next."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         super().__init__()
         self._chunks = chunks
+        self._maker = ThreadPoolExecutor(1)
+        self._next = self._maker.submit(next, chunks, b"")
         self.digest = hashlib.blake2b(digest_size=32)
         # psycopg2 replaces exceptions that read() raises with its own.
         self.error: BaseException | None = None
 
     def read(self, _size: int = -1, /) -> bytes:
         try:
-            chunk = next(self._chunks, b"")
+            chunk = self._next.result()
         except BaseException as error:
             self.error = error
             raise
+        self._next = self._maker.submit(next, self._chunks, b"")
         self.digest.update(chunk)
         return chunk
+
+    def close(self) -> None:
+        self._maker.shutdown()
+        super().close()

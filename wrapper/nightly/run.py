@@ -112,7 +112,7 @@ def _run(settings: Settings, request: Request, entry: Entry, listener: Listener)
         warehouse.run_lock.acquire(request.wait_seconds)
         if not request.dry_run:
             check_version(warehouse)
-        copies = load(warehouse, listener.warning, listener.progress)
+        copies = load(warehouse, listener.warning, listener.progress, reload=request.rebuild)
         listener.progress("looking for changes")
         inputs = unchanged.Inputs(
             settings, source_vars(warehouse), {name: copy.digest for name, copy in copies.items()}

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import os
 import sqlite3
 import stat
@@ -23,11 +24,15 @@ _CHANGE_COUNTER_OFFSET = 24
 
 @dataclasses.dataclass
 class SqliteSource:
-    """A SQLite file that is open for one consistent read; `setting` is the setting that named its path."""
+    """A SQLite file that is open for one consistent read; `setting` is the setting that named its path.
+
+    `file` is the descriptor of a private copy.
+    """
 
     setting: str
     path: Path
     connection: sqlite3.Connection
+    file: int | None = None
 
     def has_table(self, table: SourceTable) -> bool:
         """Return whether the file has the table.
@@ -47,6 +52,26 @@ class SqliteSource:
         """Return the names of the table's columns, none if the file does not have it."""
         found = self.connection.execute("select name from pragma_table_info(?)", (table.name,))
         return {name.decode() if isinstance(name, bytes) else name for (name,) in found}
+
+    def digest_pages(self, table: SourceTable) -> str | None:
+        """Return a digest of the file's pages that hold the table; if it is equal, so are all rows.
+
+        Returns None if this SQLite was built without dbstat, which lists them.
+        """
+        query = "select pageno, pgsize from dbstat where name = ? order by pageno"
+        try:
+            pages = self.connection.execute(query, (table.name,)).fetchall()
+        except sqlite3.OperationalError:
+            return None
+        if not pages or self.file is None:
+            return None
+        schema = "select sql, rootpage from sqlite_master where name = ?"
+        [encoding] = self.connection.execute("pragma encoding")
+        digest = hashlib.blake2b(repr((encoding, self.connection.execute(schema, (table.name,)).fetchall())).encode())
+        for number, size in pages:
+            digest.update(number.to_bytes(8, "big"))
+            digest.update(os.pread(self.file, size, (number - 1) * size))
+        return digest.hexdigest()
 
     def has_rows(self, name: str) -> bool:
         """Return whether the table with this name has a row."""
@@ -86,7 +111,7 @@ def copy_sqlite(setting: str, path: Path, storage_dir: Path) -> Iterator[SqliteS
         with open_sqlite(setting, path) as source:
             try:
                 file = stack.enter_context(tempfile.NamedTemporaryFile(dir=storage_dir, prefix=".copy-", delete=False))
-                copy = stack.enter_context(contextlib.closing(sqlite3.connect(file.name, isolation_level=None)))
+                copy = stack.enter_context(contextlib.closing(_connect(file.name)))
                 Path(file.name).unlink()
                 copy.executescript("pragma synchronous = off; pragma journal_mode = off")
                 source.connection.backup(copy, pages=-1)
@@ -99,7 +124,12 @@ def copy_sqlite(setting: str, path: Path, storage_dir: Path) -> Iterator[SqliteS
         _leave_wal_mode(file.fileno())
         copy.text_factory = bytes
         with _explaining(setting, path):
-            yield SqliteSource(setting, path, copy)
+            yield SqliteSource(setting, path, copy, file.fileno())
+
+
+def _connect(name: str) -> sqlite3.Connection:
+    # Lines are made in another thread than the one that opens and closes the copy.
+    return sqlite3.connect(name, isolation_level=None, check_same_thread=False)
 
 
 def _leave_wal_mode(descriptor: int) -> None:

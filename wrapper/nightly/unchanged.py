@@ -86,19 +86,19 @@ class Inputs:
         Returns None if changes of WhiteBalloon's rows cannot be detected, for example behind a view.
         """
         found: dict[str, object] = {
-            "project": project_digest([_PACKAGE_DIR, PROJECT_DIR]),
+            "project": project_digest(),
             "server": cursor.connection.info.server_version,
             "sources": self.sources,
             "vars": self.settings.vars,
         }
         for table in filter(unit.reads, source_tables()):
-            found[table.name] = self.loaded.get(table.name) or _in_place(
+            found[table.name] = self.loaded.get(table.name) or table_state(
                 cursor, sql.Identifier(self.settings.wb_schema, table.name)
             )
-        return None if None in found.values() else _digest(found)
+        return None if None in found.values() else digest(found)
 
 
-def project_digest(folders: Iterable[Path]) -> str:
+def project_digest(folders: Iterable[Path] = (_PACKAGE_DIR, PROJECT_DIR)) -> str:
     """Return a digest of the code in these folders and of the versions of the packages that run it."""
     digest = hashlib.sha256()
     for package in ("signal-profile-snapshots", "dbt-core", "dbt-postgres"):
@@ -116,7 +116,8 @@ def _code(folder: Path) -> Iterable[Path]:
         yield from folder.glob(name)
 
 
-def _in_place(cursor: Cursor, table: sql.Identifier) -> object:
+def table_state(cursor: Cursor, table: sql.Identifier) -> object:
+    """Return a value that changes with each write to the table, or None if it is not a table, or `missing`."""
     if not relations.exists(cursor, table):
         return "missing"
     cursor.execute(_TABLE.format(columns=_COLUMNS), (table.as_string(cursor),))
@@ -176,12 +177,13 @@ def _published(cursor: Cursor, settings: Settings, unit: Unit, scope: Scope) -> 
     for table in unit.tables(settings):
         cursor.execute(sql.SQL(_ROWS).format(table=table, condition=scope.predicate), scope.parameters())
         found.append(cursor.fetchone())
-    return _digest(found)
+    return digest(found)
 
 
 def _build(unit: Unit, scope: Scope) -> str:
-    return _digest([unit.value, scope.parameters()])
+    return digest([unit.value, scope.parameters()])
 
 
-def _digest(value: object) -> str:
+def digest(value: object) -> str:
+    """Return a digest of a value of JSON's types, and of others by their text."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
