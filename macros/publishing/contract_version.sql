@@ -26,11 +26,7 @@
 {#- Refuse to publish beside relations of another version. Computing and testing are allowed. -#}
 {%- macro refuse_another_contract() -%}
     {%- if execute -%}
-        {%- set publishing = [] -%}
-        {%- for unique_id in selected_resources if publication_unit(graph.nodes.get(unique_id)) -%}
-            {%- do publishing.append(unique_id) -%}
-        {%- endfor -%}
-        {%- set version = published_contract_version() if publishing else none -%}
+        {%- set version = published_contract_version() if selected_units() else none -%}
         {%- if version not in [none, var('contract_version')] -%}
             {%- do exceptions.raise_compiler_error(
                 "Schema " ~ target.schema ~ " holds version " ~ version ~ " of the published contract, and this is version "

@@ -1,8 +1,7 @@
 {#- The gate: what must hold before a model is published. -#}
 
-{#- Refuse to publish a part, untested rows, other columns, or rows that this invocation did not build. -#}
+{#- Refuse to publish other columns, or rows that this invocation did not build. -#}
 {%- macro refuse_unsafe_publication() -%}
-    {{- refuse_a_part_of_a_unit() -}}
     {%- if _is_published_table() -%}
         {{- refuse_other_columns() -}}
         {{- refuse_what_was_not_built() -}}
@@ -33,27 +32,17 @@
     {{- return(adapter.get_relation(target.database, target.schema, name)) -}}
 {%- endmacro -%}
 
-{#- Before anything is built, refuse to publish parts of units, or units without their tests. -#}
+{#- Before anything is built, refuse to publish a part of a unit, or a unit without its tests. -#}
 {%- macro refuse_parts_of_units() -%}
-    {%- if execute and flags.WHICH in ['build', 'run'] -%}
-        {%- set units = [] -%}
-        {%- for unique_id in selected_resources if publication_unit(graph.nodes.get(unique_id)) -%}
-            {%- do units.append(publication_unit(graph.nodes[unique_id])) -%}
-        {%- endfor -%}
-        {%- for unit in units | unique -%}
-            {%- do refuse_a_part_of_a_unit(unit) -%}
-        {%- endfor -%}
-    {%- endif -%}
-{%- endmacro -%}
-
-{#- Refuse to publish a part of a unit, by default of this model's, or a unit without its tests. -#}
-{%- macro refuse_a_part_of_a_unit(unit=none) -%}
     {%- if execute and flags.WHICH != 'clone' -%}
-        {%- for node in _nodes_of_unit(unit or publication_unit(model)) if node.unique_id not in selected_resources -%}
-            {%- do exceptions.raise_compiler_error(
-                "Nothing is published in part or untested: one invocation must build and test everything, and this one lacks "
-                ~ node.name ~ "; run `dbt build` without a selection, or with --exclude path:models/marts to publish nothing"
-            ) -%}
+        {%- for unit in selected_units() -%}
+            {%- for node in _nodes_of_unit(unit) if node.unique_id not in selected_resources -%}
+                {%- do exceptions.raise_compiler_error(
+                    "Nothing is published in part or untested: one invocation must build and test everything, and this one "
+                    ~ "lacks " ~ node.name ~ "; run `dbt build` without a selection, or with --exclude path:models/marts to "
+                    ~ "publish nothing"
+                ) -%}
+            {%- endfor -%}
         {%- endfor -%}
     {%- endif -%}
 {%- endmacro -%}
@@ -64,7 +53,7 @@
 -#}
 {%- macro refuse_what_was_not_built() -%}
     {%- if execute -%}
-        {%- for node in _nodes_of_unit(publication_unit(model)) if node.config.materialized in ['table', 'seed'] %}
+        {%- for node in _nodes_of_unit(model.config.meta.unit) if node.config.materialized in ['table', 'seed'] %}
             {%- set relation = api.Relation.create(database=node.database, schema=node.schema, identifier=node.alias) %}
             lock table {{ relation }} in access share mode;
             do $$
