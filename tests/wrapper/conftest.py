@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from examples.make_whiteballoon import main as make_example
-from tests.wrapper import forked
+from tests.wrapper.forked import ForkedProcess, Process
 from tests.wrapper.servers import VERSIONS, Server, start_server
 from tests.wrapper.whiteballoon import WhiteBalloon
 
@@ -118,13 +117,24 @@ class Wrapper:
         prefix: Sequence[str] = (),
         stderr: int = subprocess.PIPE,
         start_new_session: bool = False,
+        fresh: bool = False,
         **environ: str,
-    ) -> "subprocess.Popen[str]":
-        """Start it, by way of the command `prefix`, and leave it running; as leader of a process group if so asked."""
+    ) -> Process:
+        """Start it and leave it running; as leader of a process group if so asked.
+
+        It is forked from a process that has used dbt before, unless it is `fresh`, is started by the command `prefix`,
+        or needs a start of its own otherwise.
+        """
+        # What Python itself reads at its start, and coverage, need a start.
+        needing = [name for name in (*self.environ, *environ) if name.startswith(("PYTHON", "LANG", "LC_"))]
+        fresh = fresh or bool(needing) or "COVERAGE_RUN" in os.environ
+        environ = self._environment(environ)
+        if not (fresh or prefix or stderr != subprocess.PIPE):
+            return ForkedProcess(arguments, self.cwd, environ, start_new_session=start_new_session)
         return subprocess.Popen(
             [*prefix, WRAPPER, *arguments],
             cwd=self.cwd,
-            env=self._environment(environ),
+            env=environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stderr,
@@ -135,17 +145,10 @@ class Wrapper:
         )
 
     def __call__(self, *arguments: str, **environ: str) -> Result:
-        """Run it to its end, in a process that has imported everything already."""
-        # What Python itself reads at its start, and coverage, need a start.
-        given = {*self.environ, *environ}
-        fresh = any(name.startswith(("PYTHON", "LANG", "LC_")) for name in given) or "COVERAGE_RUN" in os.environ
-        if not fresh:
-            with tempfile.TemporaryDirectory() as output:
-                code = forked.run(arguments, self.cwd, self._environment(environ), _PATIENCE_SECONDS, Path(output))
-                return Result(code, *((Path(output) / name).read_text() for name in ("stdout", "stderr")))
-        process = self.start(*arguments, prefix=(), stderr=subprocess.PIPE, start_new_session=False, **environ)
+        """Run it to its end."""
+        process = self.start(*arguments, **environ)  # type: ignore[arg-type]
         stdout, stderr = process.communicate(timeout=_PATIENCE_SECONDS)
-        return Result(process.returncode, stdout, stderr)
+        return Result(process.wait(), stdout, stderr)
 
     def _environment(self, environ: Mapping[str, str]) -> dict[str, str]:
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "CI") if name in os.environ}

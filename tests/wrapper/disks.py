@@ -34,7 +34,7 @@ class SmallDisk:
             *arguments, prefix=[*self._enter(), "sh", "-c", 'cd "$0" && exec "$@"', str(wrapper.cwd)]
         )
         stdout, stderr = process.communicate(timeout=180)
-        return Result(process.returncode, stdout, stderr)
+        return Result(process.wait(), stdout, stderr)
 
     def _enter(self) -> list[str]:
         users = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]

@@ -5,7 +5,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from tests.wrapper.conftest import Wrapper, query, wait_until
+from tests.wrapper.forked import Process
 from tests.wrapper.nightly.test_after_publishing import INTERRUPTED
 from tests.wrapper.whiteballoon import WhiteBalloon
 
@@ -35,14 +35,14 @@ class History:
         self.seconds = 0.0
         whiteballoon.group(*range(MEMBERS))
 
-    def start(self) -> "subprocess.Popen[str]":
+    def start(self) -> Process:
         """Change the source and start a run."""
         self.version += 1
         self.whiteballoon.execute("begin")
         for member in range(MEMBERS):
             self.whiteballoon.comment(member, f"https://example.org/{self.version}", tags=["food", None, None])
         self.whiteballoon.execute("commit")
-        return self.wrapper.start("snapshot", "--all", "--json", start_new_session=True)
+        return self.wrapper.start("snapshot", "--all", "--json", start_new_session=True, fresh=True)
 
     def finish(self) -> None:
         """Start a run and wait for its end; it must succeed."""
@@ -79,7 +79,7 @@ def handles_signals(pid: int) -> bool:
     return False
 
 
-def send(process: "subprocess.Popen[str]", number: signal.Signals) -> None:
+def send(process: Process, number: signal.Signals) -> None:
     """Send a signal to the whole process group, if it has not ended."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, number)

@@ -44,14 +44,14 @@ class Watched:
 
     def __call__(self, *arguments: str, url: str | None = None) -> Result:
         """Run it to its end, with another DATABASE_URL if one is given, and watch all processes meanwhile."""
-        process = self.wrapper.start(*arguments, DATABASE_URL=url or self.wrapper.environ["DATABASE_URL"])
+        process = self.wrapper.start(*arguments, fresh=True, DATABASE_URL=url or self.wrapper.environ["DATABASE_URL"])
         ended = threading.Event()
         watcher = threading.Thread(target=self._watch, args=(ended,))
         watcher.start()
         stdout, stderr = process.communicate(timeout=180)
         ended.set()
         watcher.join()
-        return Result(process.returncode, stdout, stderr)
+        return Result(process.wait(), stdout, stderr)
 
     def _watch(self, ended: threading.Event) -> None:
         while not ended.wait(0.1):

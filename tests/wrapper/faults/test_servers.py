@@ -5,7 +5,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from tests.wrapper.conftest import Wrapper, wait_until
 from tests.wrapper.faults.test_kills import random_moment
+from tests.wrapper.forked import Process
 from tests.wrapper.rules.test_rows import awkward_whiteballoon
 from tests.wrapper.servers import Server, start_server
 from tests.wrapper.whiteballoon import WhiteBalloon
@@ -29,16 +29,17 @@ def exported(wrapper: Wrapper) -> list[str]:
     return wrapper.succeed("export").stdout.splitlines()
 
 
-def check_failure(wrapper: Wrapper, process: "subprocess.Popen[str]") -> int:
+def check_failure(wrapper: Wrapper, process: Process) -> int:
     """Wait for a run whose server went away, and return its exit code."""
     stdout, stderr = process.communicate(timeout=120)
     entry = json.loads(stdout)
     assert entry == wrapper.log()[-1]
-    if process.returncode:
+    code = process.wait()
+    if code:
         assert stderr.splitlines()[-1].startswith("wrapper: ")
         assert "Traceback" not in stderr
         assert (entry["status"], f"wrapper: {entry['error']}") == ("failed", stderr.splitlines()[-1])
-    return process.returncode
+    return code
 
 
 @pytest.fixture

@@ -2,12 +2,12 @@
 
 import json
 import signal
-import subprocess
 
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
 from tests.wrapper.conftest import Wrapper, query, wait_until
+from tests.wrapper.forked import Process
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 LOCK = "hashtextextended('signal-profile-snapshots:signal_profiles', 0)"
@@ -30,7 +30,7 @@ def one_member(whiteballoon: WhiteBalloon) -> WhiteBalloon:
     return whiteballoon
 
 
-def stuck_in_dbt(wrapper: Wrapper, warehouse: Connection, blocker: Connection) -> "subprocess.Popen[str]":
+def stuck_in_dbt(wrapper: Wrapper, warehouse: Connection, blocker: Connection) -> Process:
     """Start a run and block it where dbt replaces the memberships."""
     query(warehouse, IN_THE_WAY)
     query(blocker, LOCKED)
