@@ -18,7 +18,7 @@ Row = Mapping[str, Any]
 
 
 def is_postgres(source: str) -> bool:
-    """Tell whether the first argument is the URL of a warehouse, rather than a SQLite file."""
+    """Return whether the first argument is the URL of a warehouse, rather than a SQLite file."""
     return source.startswith("postgresql://")
 
 

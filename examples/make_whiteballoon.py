@@ -142,7 +142,7 @@ def main(folder: Path) -> None:
     )
     attributes = [(user, f"signal_import_group:{slug}", name) for slug, name, _, users in GROUPS for user in users] + [
         (3, "signal_import_group:harvardstcommons", "A later duplicate that does not count"),
-        (4, "signal_import_group:", "an empty slug is no membership"),
+        (4, "signal_import_group:", "an empty slug is not a membership"),
         (5, "Signal_import_group:tool-library", "the key counts as written"),
         (6, "phone", "none"),
     ]

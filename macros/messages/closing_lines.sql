@@ -13,13 +13,13 @@
     {{ body }} like {{ text_literal('%' ~ var('body_markers')['attachments'] ~ '%') }}
 {%- endmacro -%}
 
-{#- What stands in the closing reactions line of `body` after `(Reactions: `; null where there is no such line. -#}
+{#- The text after `(Reactions: ` in the closing reactions line of `body`; null if `body` has no such line. -#}
 {%- macro closing_reactions(body) -%}
     {%- set last_line = _line_from_end(body, 1) -%}
     case when {{ _is_reactions_line(last_line) }} then left(substr({{ last_line }}, {{ var('body_markers')['reactions'] | length + 1 }}), -1) end
 {%- endmacro -%}
 
-{#- What stands in the closing attachments line of `body` after `[attachments: `; null where there is no such line. -#}
+{#- The text after `[attachments: ` in the closing attachments line of `body`; null if `body` has no such line. -#}
 {%- macro closing_attachments(body) -%}
     {%- set last_line = _line_from_end(body, 1) -%}
     {%- set line_before = _line_from_end(body, 2) -%}

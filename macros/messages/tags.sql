@@ -1,6 +1,6 @@
 {#-
-    The entries of one tag column as a JSON array: that in `tags_json`, with null in the place of what is no string, or,
-    where the text is no array, its trimmed pieces between commas. Without a subquery, which would keep workers away.
+    The entries of one tag column as a JSON array: `tags_json`, in which null replaces entries that are not strings. If the
+    text is not an array, its trimmed pieces between commas. A subquery would prevent parallel workers.
 -#}
 {%- macro tag_array(tags, tags_json) -%}
     {%- set between = "[" ~ white_space_class() ~ "]*,[" ~ white_space_class() ~ "]*" -%}

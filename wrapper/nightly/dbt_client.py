@@ -44,12 +44,20 @@ NIGHTLY = Build("nightly", PUBLISHED)
 DRY_RUN = Build("dry_run", CANDIDATE)
 HIGHLIGHTS = Build("highlights", "model.signal_profiles.signal_profile_highlight_freshness")
 # Nobody reads the artifacts, and a disk without room for them must not fail a run that has published.
-BUILD = ("--quiet", "--log-level", "none", "--no-write-json", "build")
+_QUIETLY = ("--quiet", "--log-level", "none", "--no-write-json")
+BUILD = (*_QUIETLY, "build")
 
 
-def build(settings: Settings, what: Build, dbt_vars: dict[str, Any], on_progress: Callable[[str], None]) -> None:
+def build(
+    settings: Settings,
+    what: Build,
+    sources: dict[str, str],
+    run_vars: dict[str, Any],
+    on_progress: Callable[[str], None],
+) -> None:
     """Build and test, and publish what the build selects of the scope that the vars name.
 
+    `sources` are the vars that locate WhiteBalloon's rows, `run_vars` those of this run alone, such as its scope.
     `on_progress` takes what is being done, and how many of dbt's nodes are done.
     Raises BuildError with one line where a model or a data test failed, and KeyboardInterrupt on Ctrl-C.
     """
@@ -79,7 +87,7 @@ def build(settings: Settings, what: Build, dbt_vars: dict[str, Any], on_progress
                 on_progress(f"{doing} ({done} of {total} steps done)")
 
     with telling(lambda: published):
-        outcome = _invoke(settings, "snapshot", [*BUILD, "--selector", what.selector], dbt_vars, [on_event])
+        outcome = _invoke(settings, "snapshot", [*BUILD, "--selector", what.selector], sources, run_vars, [on_event])
         results = list(getattr(outcome.result, "results", None) or ())
         for result in results:
             if result.status not in {*_PASSED, "skipped"}:
@@ -95,8 +103,8 @@ def build(settings: Settings, what: Build, dbt_vars: dict[str, Any], on_progress
 def run_command(settings: Settings, source_vars: dict[str, str], arguments: Sequence[str]) -> ExitCode:
     """Run any dbt command against the warehouse, its output going where dbt sends it.
 
-    Raises ConfigurationError at `--vars` that are no mapping, name a var the project does not have, or give one of an
-    operator's a value it cannot have.
+    Raises ConfigurationError if `--vars` is not a mapping, names a var that the project does not have, or gives an
+    operator's var a value that it cannot have.
     """
     rest, given = _split_vars(arguments)
     unknown = given.keys() - project_vars().keys()
@@ -107,7 +115,7 @@ def run_command(settings: Settings, source_vars: dict[str, str], arguments: Sequ
             raise ConfigurationError(f"--vars: the var {var!r} must be {must_be}")
     from dbt.cli.exceptions import DbtUsageException
 
-    outcome = _invoke(settings, "dbt", rest or ["--help"], {**source_vars, **given}, [])
+    outcome = _invoke(settings, "dbt", rest or ["--help"], {**source_vars, **given}, {}, [])
     if outcome.success:
         return ExitCode.DONE
     if isinstance(outcome.exception, DbtUsageException):
@@ -118,7 +126,7 @@ def run_command(settings: Settings, source_vars: dict[str, str], arguments: Sequ
 
 
 def writes(arguments: Sequence[str]) -> bool:
-    """Tell whether a dbt command may write to the warehouse, as all do that do not begin with one that only reads."""
+    """Return whether a dbt command may write to the warehouse, as all do that do not begin with one that only reads."""
     return not arguments or arguments[0] not in _READING
 
 
@@ -126,11 +134,12 @@ def _invoke(
     settings: Settings,
     name: str,
     arguments: Sequence[str],
-    dbt_vars: dict[str, Any],
+    parse_vars: dict[str, Any],
+    run_vars: dict[str, Any],
     callbacks: list[Callable[[Any], None]],
 ) -> Any:
     if name == "snapshot":
-        # A flag left in the environment, such as DBT_FULL_REFRESH, is no part of a nightly run.
+        # A flag left in the environment, such as DBT_FULL_REFRESH, is not a part of a nightly run.
         for variable in [variable for variable in os.environ if variable.startswith("DBT_")]:
             del os.environ[variable]
     _set_environment(_target_path(settings, name))
@@ -148,7 +157,15 @@ def _invoke(
             _quote_no_rows()
         stack.callback(reset_adapters)
         # As a keyword the vars stay what they are; as an argument they would have to survive YAML.
-        outcome = dbtRunner(callbacks=callbacks).invoke(list(arguments), vars={**settings.vars, **dbt_vars})
+        parse_vars = {**settings.vars, **parse_vars}
+        manifest = None
+        if run_vars:
+            # With other vars than last time, dbt parses the whole project again. These do not change what is parsed.
+            outcome = dbtRunner(callbacks=callbacks).invoke([*_QUIETLY, "parse"], vars=parse_vars)
+            manifest = outcome.result
+        if not run_vars or outcome.success:
+            runner = dbtRunner(manifest, callbacks)
+            outcome = runner.invoke(list(arguments), vars={**parse_vars, **run_vars})
     if isinstance(outcome.exception, KeyboardInterrupt):
         raise KeyboardInterrupt
     return outcome
@@ -209,9 +226,9 @@ def _split_vars(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
             try:
                 parsed = yaml.safe_load(text)
             except yaml.YAMLError as error:
-                raise ConfigurationError("--vars is no YAML: write it as '{top_links_limit: 3}'") from error
+                raise ConfigurationError("--vars is not YAML: write it as '{top_links_limit: 3}'") from error
             if not isinstance(parsed, dict):
-                raise ConfigurationError("--vars is no mapping: write it as '{top_links_limit: 3}'")
+                raise ConfigurationError("--vars is not a mapping: write it as '{top_links_limit: 3}'")
             given.update(parsed)
         else:
             rest.append(argument)

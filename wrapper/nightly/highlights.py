@@ -48,7 +48,7 @@ def publish_if_changed(warehouse: Warehouse, inputs: Inputs, on_progress: Callab
         before = inputs.digest(cursor, Unit.HIGHLIGHTS)
         if unchanged.recall(cursor, settings, Unit.HIGHLIGHTS, Scope(), before) is not None:
             return
-    dbt_client.build(settings, dbt_client.HIGHLIGHTS, inputs.sources, on_progress)
+    dbt_client.build(settings, dbt_client.HIGHLIGHTS, inputs.sources, {}, on_progress)
     with warehouse.connection as connection, connection.cursor() as cursor:
         remember(cursor, inputs, before)
 

@@ -130,11 +130,11 @@ def _run(settings: Settings, request: Request, entry: Entry, listener: Listener)
                     counts = unchanged.recall(cursor, settings, Unit.SNAPSHOTS, request.scope, before[Unit.SNAPSHOTS])
         built = entry.built = counts is None
         if built:
-            dbt_vars = {**inputs.sources, **request.scope.dbt_vars()}
+            run_vars = request.scope.dbt_vars()
             if request.accept_losses:
-                dbt_vars["accept_losses"] = True
+                run_vars["accept_losses"] = True
             what = dbt_client.DRY_RUN if request.dry_run else dbt_client.NIGHTLY
-            dbt_client.build(settings, what, dbt_vars, listener.progress)
+            dbt_client.build(settings, what, inputs.sources, run_vars, listener.progress)
         elif holds_anything:
             highlights.publish_if_changed(warehouse, inputs, listener.progress)
         with telling(lambda: built and not request.dry_run):

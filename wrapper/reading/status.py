@@ -91,7 +91,7 @@ def _published_at(success: Entry | None) -> datetime:
 
 
 def _covers(run: Entry, user_ids: list[int] | None, group_slugs: list[str] | None) -> bool:
-    """Tell whether a run's scope contains all these members and groups; None stands for all."""
+    """Return whether a run's scope contains all these members and groups; None stands for all."""
     return _contains(run.user_ids, user_ids) and _contains(run.group_slugs, group_slugs)
 
 

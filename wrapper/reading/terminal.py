@@ -16,7 +16,7 @@ _FIRST_STRONG_ISOLATE, _POP_ISOLATE = "\N{FIRST STRONG ISOLATE}", "\N{POP DIRECT
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Let the command line end as it does for every command; rich would exit with 1."""
+        """End as every command does if its reader leaves; rich would exit with 1."""
         raise
 
 

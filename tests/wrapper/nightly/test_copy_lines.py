@@ -48,6 +48,7 @@ def connection() -> sqlite3.Connection:
 @given(text=NEARLY | st.text(alphabet="0123456789-:. T", max_size=27))
 @example(text="2024-12-31T23:59:59.999999")
 @example(text="2023-02-29 00:00:00.000000")
+@example(text="0000-01-01 00:00:00.999999")
 @example(text="2024-03-18 12:00:00.000000\0")
 def test_timestamp_is_loaded_only_if_it_has_the_form_and_exists(connection: sqlite3.Connection, text: str) -> None:
     connection.text_factory = str

@@ -119,8 +119,8 @@ def test_dry_run_reports_changes_and_leaves_the_published_schema_as_it_was(
         (["--vars", "{top_links_limit: many}"], "'top_links_limit' must be a whole number from 0 to 1000"),
         (["--vars", "{tracking_parameters: [1]}"], "'tracking_parameters' must be a list of names of query parameters"),
         (["--vars", "{top_link_limit: 3}"], "there is no var 'top_link_limit'"),
-        (["--vars", "3"], "--vars is no mapping"),
-        (["--vars", "{"], "--vars is no YAML"),
+        (["--vars", "3"], "--vars is not a mapping"),
+        (["--vars", "{"], "--vars is not YAML"),
     ],
 )
 def test_dbt_build_with_arguments_that_would_publish_wrong_rows_is_refused(

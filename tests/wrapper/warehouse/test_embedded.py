@@ -278,7 +278,7 @@ def test_db_psql_passes_its_arguments_and_uses_the_published_schema(alone: Wrapp
 def test_ctrl_c_in_db_psql_cancels_the_statement_and_the_server_stops_as_usual(alone: Wrapper) -> None:
     alone.succeed("db", "start")
     alone.succeed("db", "stop")
-    process = alone.start("db", "psql", "-X", "--command", "select pg_sleep(60)", start_new_session=True)
+    process = alone.start("db", "psql", "-X", "--command", "select pg_sleep(60)", start_new_session=True, fresh=True)
     server = EmbeddedServer(alone.cwd / "storage" / "postgres")
     wait_until(server.is_running)
     # The server is started under this lock.
