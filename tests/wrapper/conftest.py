@@ -274,8 +274,8 @@ def example(server: Server, parsed: Path, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def example_copy(example: Wrapper, server: Server) -> Iterator[Wrapper]:
-    """The published example in a database of its own, for tests that change it in SQL."""
-    with server.temporary_database("example_copy", "template example") as url:
+    """The published example in a database of its own, for tests that change it, under the name of every warehouse."""
+    with server.temporary_database("warehouse", "template example") as url:
         yield Wrapper(example.cwd, {**example.environ, "WAREHOUSE_URL": url})
 
 

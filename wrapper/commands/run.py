@@ -15,7 +15,7 @@ from wrapper.commands.output import Progress, say
 @USERS
 @SLUGS
 @click.option("--dry-run", is_flag=True, help="Build and test everything, publish nothing, print what would change.")
-@click.option("--rebuild", is_flag=True, help="Build even if nothing has changed since the last run.")
+@click.option("--rebuild", is_flag=True, help="Load and build everything, even if nothing has changed.")
 @click.option(
     "--accept-losses",
     is_flag=True,

@@ -25,10 +25,14 @@ HASHES = "signal_profiles.signal_profile_snapshot_hashes"
 class History:
     """A WhiteBalloon in which, before run number n, every member has n comments; and what readers see of it."""
 
-    def __init__(self, wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection) -> None:
+    def __init__(
+        self, wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection, *, fresh: bool = False
+    ) -> None:
         self.wrapper = wrapper
         self.warehouse = warehouse
         self.whiteballoon = whiteballoon
+        # Whether a run includes the start of Python and dbt.
+        self.fresh = fresh
         self.version = 0
         self.published = 0
         # How long the last run that finished took.
@@ -42,7 +46,7 @@ class History:
         for member in range(MEMBERS):
             self.whiteballoon.comment(member, f"https://example.org/{self.version}", tags=["food", None, None])
         self.whiteballoon.execute("commit")
-        return self.wrapper.start("snapshot", "--all", "--json", start_new_session=True, fresh=True)
+        return self.wrapper.start("snapshot", "--all", "--json", start_new_session=True, fresh=self.fresh)
 
     def finish(self) -> None:
         """Start a run and wait for its end; it must succeed."""
@@ -65,8 +69,10 @@ class History:
 
 
 @pytest.fixture
-def history(wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection) -> History:
-    history = History(wrapper, whiteballoon, warehouse)
+def history(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection, amount: Callable[[int, int], int]
+) -> History:
+    history = History(wrapper, whiteballoon, warehouse, fresh=bool(amount(0, 1)))
     history.finish()
     return history
 

@@ -53,7 +53,7 @@ def test_analysts_views_survive_every_kind_of_run(
     assert query(warehouse, CATALOGUE) == catalogue
     check_failing_run(wrapper, warehouse, relations)
     wrapper.snapshot("--user", "2")
-    wrapper.succeed("dbt", "build", "--full-refresh", "--exclude-resource-type", "unit_test")
+    wrapper.succeed("dbt", "build", "--full-refresh", "--selector", "nightly")
     for name in relations:
         query(warehouse, f"select * from analysts.{name}")
     assert query(warehouse, CATALOGUE) == catalogue

@@ -71,7 +71,7 @@ def test_dbt_build_after_a_collapse_names_the_losses_and_publishes_nothing(
     awkward_whiteballoon(whiteballoon)
     wrapper.snapshot("--all")
     query(warehouse, "delete from signal_profiles_source.request_comments")
-    result = wrapper("dbt", "build", "--exclude-resource-type", "unit_test")
+    result = wrapper("dbt", "build", "--selector", "nightly")
     assert result.code == 1
     assert f"This would lose {EVERYTHING}: check the sources and settings, or publish it once" in result.stdout
     assert query(warehouse, "select count(*) from signal_profiles.signal_profile_snapshots") == [(10,)]

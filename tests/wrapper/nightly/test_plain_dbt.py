@@ -16,7 +16,7 @@ def test_dbt_build_without_sources_names_the_command_that_makes_them(
     make_database: Callable[[], str], tmp_path: Path
 ) -> None:
     url = make_database()
-    build = start_plain_dbt(url, tmp_path / "target", "build", "--exclude-resource-type", "unit_test")
+    build = start_plain_dbt(url, tmp_path / "target", "build", "--selector", "nightly")
     output = build.communicate(timeout=180)[0]
     assert build.returncode == 2, output
     assert (
@@ -50,7 +50,7 @@ def test_plain_dbt_is_refused_during_a_run_and_unaffected_by_session_settings(
     query(connection, f"alter database {name} set timezone = 'America/New_York'")
     query(connection, f"alter database {name} set standard_conforming_strings = off")
     query(connection, f"select pg_advisory_lock({LOCK})")
-    build = ["build", "--exclude-resource-type", "unit_test", "--vars", "{whiteballoon_schema: wb}"]
+    build = ["build", "--selector", "nightly", "--vars", "{whiteballoon_schema: wb}"]
 
     refused = start_plain_dbt(url, tmp_path / "target", *build)
     output = refused.communicate(timeout=180)[0]

@@ -244,7 +244,7 @@ def test_grants_follow_the_two_role_vars_and_stay_as_they_are_without_them(
         where has_table_privilege(role, pg_class.oid, 'select')
         group by role order by role
     """
-    build = ["dbt", "build", "--exclude-resource-type", "unit_test"]
+    build = ["dbt", "build", "--selector", "nightly"]
     roles = ["--vars", "{analyst_roles: [grants_analyst], bio_roles: [grants_bio]}"]
     wrapper.snapshot("--all")
     query(warehouse, f"grant select on {SNAPSHOTS} to grants_by_hand")

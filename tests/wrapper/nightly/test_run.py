@@ -127,7 +127,7 @@ def test_dbt_build_with_arguments_that_would_publish_wrong_rows_is_refused(
     wrapper: Wrapper, two_groups: WhiteBalloon, warehouse: Connection, arguments: list[str], reason: str
 ) -> None:
     wrapper.succeed("load")
-    result = wrapper("dbt", "build", "--exclude-resource-type", "unit_test", *arguments)
+    result = wrapper("dbt", "build", "--selector", "nightly", *arguments)
     assert result.code in {1, 2}
     assert reason in result.stdout + result.stderr
     assert "Traceback" not in result.stdout + result.stderr

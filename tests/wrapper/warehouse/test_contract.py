@@ -38,7 +38,7 @@ def test_contract_version_that_differs_is_refused_until_the_upgrade(
         f"wrapper: schema signal_profiles holds version 70 of the published contract, and this is version {VERSION}: "
         "run `wrapper upgrade` to see what would be replaced\n"
     )
-    by_hand = wrapper("dbt", "build", "--exclude-resource-type", "unit_test")
+    by_hand = wrapper("dbt", "build", "--selector", "nightly")
     assert by_hand.code == 1
     assert "Schema signal_profiles holds version 70 of the published contract" in by_hand.stdout + by_hand.stderr
     assert query(warehouse, f"table {CONTRACT}") == [(70,)]
