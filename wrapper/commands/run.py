@@ -116,19 +116,19 @@ def dbt(arguments: tuple[str, ...]) -> None:
     It neither loads WhiteBalloon's tables nor stores hashes. A command that may write runs under the same lock as
     `wrapper snapshot`. `wrapper dbt` lists dbt's commands, and `wrapper dbt build --help` describes one of them.
     """
-    from wrapper.nightly import dbt_client
+    from wrapper.nightly import dbt_command
     from wrapper.nightly.in_place import source_vars
     from wrapper.settings import read_settings
     from wrapper.warehouse.connection import open_warehouse
 
     settings = read_settings()
     if not arguments or {"-h", "--help", "--version"} & set(arguments):
-        raise click.exceptions.Exit(dbt_client.run_command(settings, {}, arguments))
-    writes = dbt_client.writes(arguments)
+        raise click.exceptions.Exit(dbt_command.run_command(settings, {}, arguments))
+    writes = dbt_command.writes(arguments)
     with open_warehouse(settings, to_write=writes) as warehouse:
         if writes:
             warehouse.run_lock.acquire(0)
-        code = dbt_client.run_command(settings, source_vars(warehouse), arguments)
+        code = dbt_command.run_command(settings, source_vars(warehouse), arguments)
     raise click.exceptions.Exit(code)
 
 

@@ -1,4 +1,4 @@
-"""The only module that imports dbt: the arguments it gets, and what its result object says."""
+"""Calling dbt: the arguments it gets, and what its result object says."""
 
 import contextlib
 import dataclasses
@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
-import yaml
 
 from wrapper import interrupts
-from wrapper.dbt_project import PROJECT_DIR, project_vars
-from wrapper.errors import BuildError, ConfigurationError, ExitCode
+from wrapper.dbt_project import PROJECT_DIR
+from wrapper.errors import BuildError
 from wrapper.nightly.after_publishing import telling
-from wrapper.operator_vars import complaint
 from wrapper.settings import Settings
 from wrapper.warehouse.connection import connect
 from wrapper.warehouse.error_text import first_line
@@ -27,8 +25,6 @@ from wrapper.warehouse.error_text import first_line
 PUBLISHED = "model.signal_profiles.signal_profile_snapshots"
 CANDIDATE = "model.signal_profiles.int_snapshot_candidates"
 _LOSSES = "candidates_keep_what_is_published"
-# Commands of dbt that only read; all others write to the warehouse, or may.
-_READING = {"clean", "compile", "debug", "deps", "docs", "init", "list", "ls", "parse", "show", "source"}
 _PASSED = {"success", "pass", "warn", "no-op"}
 
 
@@ -87,50 +83,20 @@ def build(
                 on_progress(f"{doing} ({done} of {total} steps done)")
 
     with telling(lambda: published):
-        outcome = _invoke(settings, "snapshot", [*BUILD, "--selector", what.selector], sources, run_vars, [on_event])
+        outcome = invoke(settings, "snapshot", [*BUILD, "--selector", what.selector], sources, run_vars, [on_event])
         results = list(getattr(outcome.result, "results", None) or ())
         for result in results:
             if result.status not in {*_PASSED, "skipped"}:
                 ending = "" if published else "; the published snapshots are as they were"
                 raise BuildError(f"{_failure(result)}{ending}")
         if outcome.exception is not None:
-            raise BuildError(f"dbt did not complete: {_one_line(str(outcome.exception))}") from outcome.exception
+            raise BuildError(f"dbt did not complete: {one_line(str(outcome.exception))}") from outcome.exception
         # dbt counts a selection that matches nothing as a success.
         if not any(result.node.unique_id == what.target and result.status in _PASSED for result in results):
             raise BuildError(f"dbt did not complete: {what.target} was not built")
 
 
-def run_command(settings: Settings, source_vars: dict[str, str], arguments: Sequence[str]) -> ExitCode:
-    """Run any dbt command against the warehouse, its output going where dbt sends it.
-
-    Raises ConfigurationError if `--vars` is not a mapping, names a var that the project does not have, or gives an
-    operator's var a value that it cannot have.
-    """
-    rest, given = _split_vars(arguments)
-    unknown = given.keys() - project_vars().keys()
-    if unknown:
-        raise ConfigurationError(f"--vars: there is no var {min(map(str, unknown))!r}: see vars in dbt_project.yml")
-    for var, value in given.items():
-        if must_be := complaint(var, value):
-            raise ConfigurationError(f"--vars: the var {var!r} must be {must_be}")
-    from dbt.cli.exceptions import DbtUsageException
-
-    outcome = _invoke(settings, "dbt", rest or ["--help"], {**source_vars, **given}, {}, [])
-    if outcome.success:
-        return ExitCode.DONE
-    if isinstance(outcome.exception, DbtUsageException):
-        raise ConfigurationError(f"dbt: {_one_line(str(outcome.exception))}")
-    if outcome.exception is not None:
-        raise BuildError(f"dbt: {_one_line(str(outcome.exception))}")
-    return ExitCode.BUILD_FAILED
-
-
-def writes(arguments: Sequence[str]) -> bool:
-    """Return whether a dbt command may write to the warehouse, as all do that do not begin with one that only reads."""
-    return not arguments or arguments[0] not in _READING
-
-
-def _invoke(
+def invoke(
     settings: Settings,
     name: str,
     arguments: Sequence[str],
@@ -138,6 +104,10 @@ def _invoke(
     run_vars: dict[str, Any],
     callbacks: list[Callable[[Any], None]],
 ) -> Any:
+    """Call dbt and return its result object; `name` is that of the folder for its last parse.
+
+    `run_vars` are vars that do not change what is parsed, such as a scope. Raises KeyboardInterrupt on Ctrl-C.
+    """
     if name == "snapshot":
         # A flag left in the environment, such as DBT_FULL_REFRESH, is not a part of a nightly run.
         for variable in [variable for variable in os.environ if variable.startswith("DBT_")]:
@@ -160,7 +130,7 @@ def _invoke(
         parse_vars = {**settings.vars, **parse_vars}
         manifest = None
         if run_vars:
-            # With other vars than last time, dbt parses the whole project again. These do not change what is parsed.
+            # With other vars than last time, dbt would parse the whole project again.
             outcome = dbtRunner(callbacks=callbacks).invoke([*_QUIETLY, "parse"], vars=parse_vars)
             manifest = outcome.result
         if not run_vars or outcome.success:
@@ -216,25 +186,6 @@ def _target_path(settings: Settings, name: str) -> Path:
     return settings.storage_dir.absolute() / "dbt" / digest / name
 
 
-def _split_vars(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
-    rest: list[str] = []
-    given: dict[str, Any] = {}
-    remaining = iter(arguments)
-    for argument in remaining:
-        if argument == "--vars" or argument.startswith("--vars="):
-            text = argument.partition("=")[2] if "=" in argument else next(remaining, "")
-            try:
-                parsed = yaml.safe_load(text)
-            except yaml.YAMLError as error:
-                raise ConfigurationError("--vars is not YAML: write it as '{top_links_limit: 3}'") from error
-            if not isinstance(parsed, dict):
-                raise ConfigurationError("--vars is not a mapping: write it as '{top_links_limit: 3}'")
-            given.update(parsed)
-        else:
-            rest.append(argument)
-    return rest, given
-
-
 def _doing(node: Any) -> str:
     if node.resource_type == "test":
         return "testing"
@@ -254,10 +205,11 @@ def _failure(result: Any) -> str:
     if result.status == "fail":
         name = result.node.name
         return f"data test {name} failed on {result.failures} rows (wrapper dbt test --select {name} repeats it)"
-    return _one_line(result.message or f"{result.node.name} failed")
+    return one_line(result.message or f"{result.node.name} failed")
 
 
-def _one_line(message: str) -> str:
+def one_line(message: str) -> str:
+    """Return a message of dbt's in one line, without its rules and the trail of macros."""
     lines = [" ".join(line.split()) for line in message.splitlines()]
     # What follows says by which of dbt's macros it came here, and where the statement lies.
     said = itertools.takewhile(lambda line: not line.startswith(("> in macro", "compiled code at")), lines)

@@ -263,7 +263,9 @@ def test_polls_beside_a_run_that_stores_hashes_miss_no_change(example_copy: Wrap
         stack.callback(blocker.rollback)
         analyst.autocommit = True
         now = "select clock_timestamp()"
-        waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        waiting = (
+            "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        )
         before = query(analyst, now)[0][0].isoformat()
         query(analyst, "update signal_profiles.signal_profile_snapshots set message_count = 999999 where user_id = 2")
         query(blocker, "lock table signal_profiles.signal_profile_snapshot_hashes in share mode")
