@@ -19,7 +19,7 @@ ROUNDS := 5
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-strip-extras --generate-hashes \
 	--custom-compile-command 'make lock' --upgrade
 
-.PHONY: help bench release-check commands setup snapshot test lint lint-compiled audit unit coverage test-faults dbt-build docs lock clean
+.PHONY: help bench release-check commands setup snapshot test lint lint-compiled lint-conventions audit unit coverage test-faults dbt-build docs lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,11 +56,17 @@ lint: setup ## ruff, mypy, import-linter and sqlfluff
 lint-compiled: .venv/compiled/.installed ## lint the SQL that dbt compiles, with all that macros put into it
 	$(EXAMPLE_ENV) STORAGE_DIR=.test/storage $(BIN)/python .ci/lint_compiled.py models analyses tests
 
+# Not a part of `lint`: it needs an environment of its own.
+lint-conventions: .venv/conventions/.installed ## check the conventions of the dbt project
+	DBT_LOG_PATH=.test DBT_LOG_LEVEL_FILE=none $(BIN)/dbt --quiet parse --profiles-dir . --target-path .test/parsed
+	.venv/conventions/bin/dbt-bouncer run --config-file .ci/dbt-bouncer.yml --show-all-failures
+
 audit: setup ## look the locked packages up among the known vulnerabilities
 	@$(BIN)/python .ci/audit.py requirements.lock
 	@$(BIN)/python .ci/audit.py benchmarks/requirements.lock
 	@$(BIN)/python .ci/audit.py .ci/docs.lock
 	@$(BIN)/python .ci/audit.py .ci/lint-compiled.lock
+	@$(BIN)/python .ci/audit.py .ci/lint-conventions.lock
 
 unit: setup ## pytest, all of it
 	$(BIN)/python -m pytest
@@ -99,9 +105,9 @@ docs: .venv/.docs-installed $(EXAMPLE)/app.db ## build the documentation site in
 release-check: ## build and check what a release consists of, and install it into empty environments
 	.ci/check_release
 
-.venv/compiled/.installed: .ci/lint-compiled.lock | setup
-	$(BIN)/python -m venv .venv/compiled
-	.venv/compiled/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .ci/lint-compiled.lock
+.venv/compiled/.installed .venv/conventions/.installed: .venv/%/.installed: .ci/lint-%.lock | setup
+	$(BIN)/python -m venv .venv/$*
+	.venv/$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 .venv/.docs-installed: .ci/docs.lock | setup
@@ -115,6 +121,7 @@ lock: setup ## write all lock files from pyproject.toml
 	$(COMPILE) --extra embedded --extra dev --output-file requirements.lock pyproject.toml
 	$(COMPILE) --extra bench --constraint requirements.lock --output-file benchmarks/requirements.lock pyproject.toml
 	$(COMPILE) --extra lint-compiled --output-file .ci/lint-compiled.lock pyproject.toml
+	$(COMPILE) --extra lint-conventions --output-file .ci/lint-conventions.lock pyproject.toml
 	$(COMPILE) --extra docs --constraint requirements.lock --output-file .ci/docs.lock pyproject.toml
 
 clean: ## remove what these commands made (stops the embedded Postgres first)
