@@ -201,7 +201,7 @@ def test_scoped_run_on_citus_replaces_its_scope_and_a_dry_run_nothing(
     query(coordinator, f"select pg_advisory_unlock({LOCK})")
 
 
-def test_failed_data_test_or_collapse_on_citus_publishes_nothing(
+def test_failed_data_test_collapse_or_partial_build_on_citus_publishes_nothing(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, published: list[dict[str, Any]], coordinator: Connection
 ) -> None:
     before = query(coordinator, ROWS)
@@ -211,6 +211,8 @@ def test_failed_data_test_or_collapse_on_citus_publishes_nothing(
     finally:
         query(coordinator, REPAIR)
     assert (failed.code, failed.stderr.splitlines()[-1].split()[:3]) == (1, ["wrapper:", "data", "test"])
+    part = wrapper("dbt", "build", "--select", "+signal_profile_snapshots")
+    assert (part.code, "Nothing is published in part or untested" in part.stderr) == (1, True)
     whiteballoon.execute("delete from user_attributes")
     lost = wrapper("snapshot", "--all")
     assert lost.code == 1
