@@ -17,7 +17,7 @@ from wrapper.errors import BuildError, ConfigurationError
 from wrapper.nightly import in_place, loaded
 from wrapper.nightly.copy_lines import CopyLines
 from wrapper.nightly.loaded import Copy
-from wrapper.nightly.sqlite_source import SqliteSource, copy_sqlite, open_sqlite
+from wrapper.nightly.sqlite_source import SqliteCopy, SqliteSource, copy_sqlite, open_sqlite
 from wrapper.settings import Settings
 from wrapper.warehouse.connection import Warehouse
 from wrapper.warehouse.error_text import first_line
@@ -26,7 +26,7 @@ DATABASE_SETTING, ANALYSES_SETTING = "DATABASE_URL", "COMMENT_INSIGHTS_DB"
 
 
 def load(
-    warehouse: Warehouse, report: Callable[[str], None], on_progress: Callable[[str], None], *, reload: bool = False
+    warehouse: Warehouse, report: Callable[[str], None], on_progress: Callable[[str], None], *, reload: bool
 ) -> dict[str, Copy]:
     """Copy WhiteBalloon's SQLite tables into the source schema, or only its analyses if it is on Postgres.
 
@@ -168,7 +168,7 @@ class _Loading:
                         "invalid UTF-8, replaced by U+FFFD"
                     )
 
-    def _copy_table(self, source: SqliteSource, table: SourceTable) -> Copy:
+    def _copy_table(self, source: SqliteCopy, table: SourceTable) -> Copy:
         if not source.has_table(table):
             if not table.optional:
                 raise _without_table(source, table)

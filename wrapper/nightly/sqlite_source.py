@@ -24,15 +24,11 @@ _CHANGE_COUNTER_OFFSET = 24
 
 @dataclasses.dataclass
 class SqliteSource:
-    """A SQLite file that is open for one consistent read; `setting` is the setting that named its path.
-
-    `file` is the descriptor of a private copy.
-    """
+    """A SQLite file that is open for one consistent read; `setting` is the setting that named its path."""
 
     setting: str
     path: Path
     connection: sqlite3.Connection
-    file: int | None = None
 
     def has_table(self, table: SourceTable) -> bool:
         """Return whether the file has the table.
@@ -53,30 +49,38 @@ class SqliteSource:
         found = self.connection.execute("select name from pragma_table_info(?)", (table.name,))
         return {name.decode() if isinstance(name, bytes) else name for (name,) in found}
 
-    def digest_pages(self, table: SourceTable) -> str | None:
-        """Return a digest of the file's pages that hold the table; if it is equal, so are all rows.
-
-        Returns None if this SQLite was built without dbstat, which lists them.
-        """
-        query = "select pageno, pgsize from dbstat where name = ? order by pageno"
-        try:
-            pages = self.connection.execute(query, (table.name,)).fetchall()
-        except sqlite3.OperationalError:
-            return None
-        if not pages or self.file is None:
-            return None
-        schema = "select sql, rootpage from sqlite_master where name = ?"
-        [encoding] = self.connection.execute("pragma encoding")
-        digest = hashlib.blake2b(repr((encoding, self.connection.execute(schema, (table.name,)).fetchall())).encode())
-        for number, size in pages:
-            digest.update(number.to_bytes(8, "big"))
-            digest.update(os.pread(self.file, size, (number - 1) * size))
-        return digest.hexdigest()
-
     def has_rows(self, name: str) -> bool:
         """Return whether the table with this name has a row."""
         query = f'select exists (select 1 from "{name}")'  # noqa: S608 - our own names
         return bool(self.connection.execute(query).fetchone()[0])
+
+
+@dataclasses.dataclass
+class SqliteCopy(SqliteSource):
+    """A private copy of a SQLite file; `path` is that of the original, and `file` the descriptor of the copy."""
+
+    file: int
+
+    def digest_pages(self, table: SourceTable) -> str | None:
+        """Return a digest of the pages that hold the table; if it is equal, so are all rows.
+
+        Returns None if the table is a view, or if this SQLite was built without dbstat, which lists the pages.
+        """
+        schema = "select sql, rootpage from sqlite_master where name = ?"
+        query = "select pageno, pgsize from dbstat where name = ? order by pageno"
+        [encoding] = self.connection.execute("pragma encoding")
+        described = repr((encoding, self.connection.execute(schema, (table.name,)).fetchall())).encode()
+        try:
+            pages = self.connection.execute(query, (table.name,))
+        except sqlite3.OperationalError:
+            return None
+        digest = hashlib.blake2b(described)
+        found = False
+        for number, size in pages:
+            found = True
+            digest.update(number.to_bytes(8, "big"))
+            digest.update(os.pread(self.file, size, (number - 1) * size))
+        return digest.hexdigest() if found else None
 
 
 @contextlib.contextmanager
@@ -100,7 +104,7 @@ def open_sqlite(setting: str, path: Path) -> Iterator[SqliteSource]:
 
 
 @contextlib.contextmanager
-def copy_sqlite(setting: str, path: Path, storage_dir: Path) -> Iterator[SqliteSource]:
+def copy_sqlite(setting: str, path: Path, storage_dir: Path) -> Iterator[SqliteCopy]:
     """Copy a SQLite file to a private file below `storage_dir` and open the copy, which returns text as bytes.
 
     WhiteBalloon can write again as soon as the copy is complete. The private file has no name, so the system removes it
@@ -124,7 +128,7 @@ def copy_sqlite(setting: str, path: Path, storage_dir: Path) -> Iterator[SqliteS
         _leave_wal_mode(file.fileno())
         copy.text_factory = bytes
         with _explaining(setting, path):
-            yield SqliteSource(setting, path, copy, file.fileno())
+            yield SqliteCopy(setting, path, copy, file.fileno())
 
 
 def _connect(name: str) -> sqlite3.Connection:

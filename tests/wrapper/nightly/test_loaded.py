@@ -38,6 +38,15 @@ def test_unchanged_tables_are_not_copied_again(wrapper: Wrapper, loaded: WhiteBa
     assert copied(wrapper, warehouse) == {COMMENTS}
 
 
+def test_view_in_place_of_a_table_is_copied_every_time(
+    wrapper: Wrapper, loaded: WhiteBalloon, warehouse: Connection
+) -> None:
+    loaded.execute("alter table request_comments rename to stored")
+    loaded.execute("create view request_comments as select * from stored")
+    assert copied(wrapper, warehouse) == {COMMENTS}
+    assert copied(wrapper, warehouse) == {COMMENTS}
+
+
 @pytest.mark.parametrize("command", [("load",), ("snapshot", "--all", "--rebuild")])
 def test_load_and_rebuild_copy_every_table(
     wrapper: Wrapper, loaded: WhiteBalloon, warehouse: Connection, command: tuple[str, ...]
