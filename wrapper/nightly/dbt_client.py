@@ -128,13 +128,12 @@ def invoke(
         stack.callback(reset_adapters)
         # As a keyword the vars stay what they are; as an argument they would have to survive YAML.
         parse_vars = {**settings.vars, **parse_vars}
-        manifest = None
+        outcome = None
         if run_vars:
             # With other vars than last time, dbt would parse the whole project again.
             outcome = dbtRunner(callbacks=callbacks).invoke([*_QUIETLY, "parse"], vars=parse_vars)
-            manifest = outcome.result
-        if not run_vars or outcome.success:
-            runner = dbtRunner(manifest, callbacks)
+        if outcome is None or outcome.success:
+            runner = dbtRunner(outcome and outcome.result, callbacks)
             outcome = runner.invoke(list(arguments), vars={**parse_vars, **run_vars})
     if isinstance(outcome.exception, KeyboardInterrupt):
         raise KeyboardInterrupt
