@@ -31,7 +31,7 @@
     {%- for name in invocation_args_dict.get('vars') or {} if execute and name not in checks -%}
         {%- if _is_alone() -%}
             {%- set names = checks | join(", ") -%}
-            {%- do exceptions.raise_compiler_error("There is no var '" ~ name ~ "'; there are: " ~ names) -%}
+            {%- do exceptions.raise_compiler_error("Unknown var '" ~ name ~ "'; the project has: " ~ names) -%}
         {%- elif say_unknown -%}
             {%- do log("signal_profiles has no var '" ~ name ~ "': another package must have it", info=true) -%}
         {%- endif -%}

@@ -24,7 +24,7 @@ def run_command(settings: Settings, source_vars: dict[str, str], arguments: Sequ
     rest, given = _split_vars(arguments)
     unknown = given.keys() - project_vars().keys()
     if unknown:
-        raise ConfigurationError(f"--vars: there is no var {min(map(str, unknown))!r}: see vars in dbt_project.yml")
+        raise ConfigurationError(f"--vars: unknown var {min(map(str, unknown))!r}; dbt_project.yml lists all vars")
     for var, value in given.items():
         if must_be := complaint(var, value):
             raise ConfigurationError(f"--vars: the var {var!r} must be {must_be}")

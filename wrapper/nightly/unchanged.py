@@ -185,5 +185,5 @@ def _build(unit: Unit, scope: Scope) -> str:
 
 
 def digest(value: object) -> str:
-    """Return a digest of a value of JSON's types, and of others by their text."""
+    """Return a digest of the value's JSON, in which types that JSON lacks are written as text."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

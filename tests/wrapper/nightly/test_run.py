@@ -118,7 +118,7 @@ def test_dry_run_reports_changes_and_leaves_the_published_schema_as_it_was(
         (["--vars", "{group_slugs: a}"], "'group_slugs' must be null or a list"),
         (["--vars", "{top_links_limit: many}"], "'top_links_limit' must be a whole number from 0 to 1000"),
         (["--vars", "{tracking_parameters: [1]}"], "'tracking_parameters' must be a list of names of query parameters"),
-        (["--vars", "{top_link_limit: 3}"], "there is no var 'top_link_limit'"),
+        (["--vars", "{top_link_limit: 3}"], "unknown var 'top_link_limit'"),
         (["--vars", "3"], "--vars is not a mapping"),
         (["--vars", "{"], "--vars is not YAML"),
     ],
