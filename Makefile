@@ -58,7 +58,7 @@ lint-compiled: .venv/compiled/.installed ## lint the SQL that dbt compiles, with
 
 # Not a part of `lint`: it needs an environment of its own.
 lint-conventions: .venv/conventions/.installed ## check the conventions of the dbt project
-	DBT_LOG_PATH=.test DBT_LOG_LEVEL_FILE=none $(BIN)/dbt --quiet parse --profiles-dir . --target-path .test/parsed
+	DBT_LOG_PATH=.test DBT_LOG_LEVEL_FILE=none $(BIN)/dbt --quiet parse --target-path .test/parsed
 	.venv/conventions/bin/dbt-bouncer run --config-file .ci/dbt-bouncer.yml --show-all-failures
 
 audit: setup ## look the locked packages up among the known vulnerabilities
