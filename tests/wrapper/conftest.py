@@ -155,6 +155,11 @@ class Wrapper:
         covered = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
         return {**inherited, **covered, **self.environ, **environ}
 
+    def read_in_place(self, whiteballoon: WhiteBalloon, url: str) -> None:
+        """Copy WhiteBalloon's own tables to this database, and use it as WhiteBalloon's and as the warehouse."""
+        whiteballoon.copy_to_postgres(url)
+        self.environ = {"DATABASE_URL": url, "WB_SCHEMA": "wb", "PROFILE_SIGNAL_GLAZE": "1"}
+
     def succeed(self, *arguments: str, **environ: str) -> Result:
         """Run it to its end, which must be a good one."""
         result = self(*arguments, **environ)

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import psycopg2
+
 _APP = """
 create table users (id integer primary key, username varchar not null);
 create table user_attributes (
@@ -24,6 +26,14 @@ _ANALYSES = """
 create table comment_llm_analyses (
     comment_id integer primary key, run_id varchar, help_request_id integer, summary varchar, resource_tags varchar,
     request_tags varchar, tags varchar, notes varchar, sentiment varchar, recorded_at varchar
+);
+"""
+_ON_POSTGRES = """
+create schema wb;
+create table wb.user_attributes (id integer, user_id integer, key varchar, value varchar);
+create table wb.help_requests (id integer, title varchar, description varchar);
+create table wb.request_comments (
+    id integer, help_request_id integer, user_id integer, body varchar, created_at timestamp, deleted_at timestamp
 );
 """
 
@@ -87,3 +97,17 @@ class WhiteBalloon:
     def execute(self, statement: str, *parameters: Any) -> None:
         """Run any statement on app.db."""
         self.app.execute(statement, parameters)
+
+    def copy_to_postgres(self, url: str) -> None:
+        """Copy its own tables to Postgres, as its own migration would; the analyses stay in SQLite."""
+        connection = psycopg2.connect(url)
+        with connection, connection.cursor() as cursor:
+            cursor.execute(_ON_POSTGRES)
+            for table, columns in (
+                ("user_attributes", "id, user_id, key, value"),
+                ("help_requests", "id, title"),
+                ("request_comments", "id, help_request_id, user_id, body, created_at, deleted_at"),
+            ):
+                for row in self.app.execute(f"select {columns} from {table}"):
+                    cursor.execute(f"insert into wb.{table} ({columns}) values %s", (row,))
+        connection.close()

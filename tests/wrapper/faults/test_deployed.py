@@ -13,7 +13,6 @@ from tests.wrapper.conftest import query, wait_until
 from tests.wrapper.deploy.test_deploy_files import DEPLOY, INSTALLED, need
 from tests.wrapper.faults.machine import Machine, boot
 from tests.wrapper.pages import blocks, copy_clone
-from tests.wrapper.warehouse.test_versions import copy_to_postgres
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 pytestmark = pytest.mark.full
@@ -198,7 +197,7 @@ def test_deploy_page_on_postgres_runs_nights_and_leaves_no_file_role_or_right_be
         sudo -u postgres psql --command="create role whiteballoon login password 'PASSWORD'"
         sudo -u postgres createdb --owner=whiteballoon whiteballoon
     """)
-    copy_to_postgres(make_whiteballoon(tmp_path / "copy"), DATABASE)
+    make_whiteballoon(tmp_path / "copy").copy_to_postgres(DATABASE)
     # Move WhiteBalloon's tables to the default of WB_SCHEMA.
     admin = psycopg2.connect(DATABASE)
     admin.autocommit = True

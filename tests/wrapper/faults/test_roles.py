@@ -11,7 +11,6 @@ import pytest
 from tests.wrapper.conftest import Wrapper, query
 from tests.wrapper.pages import blocks
 from tests.wrapper.servers import VERSIONS, Server
-from tests.wrapper.warehouse.test_versions import copy_to_postgres
 from tests.wrapper.whiteballoon import WhiteBalloon
 from wrapper.dbt_project import PROJECT_DIR, source_tables
 
@@ -62,7 +61,7 @@ def deployed(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         whiteballoon.comment(1, body, tags=("tools", None, None))
     whiteballoon.comment(2, BODIES[0])
     url = server.create_database("deployed")
-    copy_to_postgres(whiteballoon, url)
+    whiteballoon.copy_to_postgres(url)
     deployed = Deployed(url, Wrapper(folder, {}))
     admin = psycopg2.connect(url)
     admin.autocommit = True

@@ -11,7 +11,6 @@ import pytest
 
 from tests.wrapper.conftest import Result, Wrapper, query
 from tests.wrapper.servers import Server, start_server
-from tests.wrapper.warehouse.test_versions import copy_to_postgres
 from tests.wrapper.whiteballoon import WhiteBalloon
 from wrapper.errors import ConfigurationError
 from wrapper.settings import read_settings
@@ -76,7 +75,7 @@ def watched(locked: Server, tmp_path_factory: pytest.TempPathFactory) -> Watched
     whiteballoon = WhiteBalloon(folder / "data")
     whiteballoon.group(1)
     whiteballoon.comment(1, "hello", tags=("tools", None, None))
-    copy_to_postgres(whiteballoon, locked.url("wb"))
+    whiteballoon.copy_to_postgres(locked.url("wb"))
     with contextlib.closing(psycopg2.connect(locked.url("wb"))) as admin, admin:
         query(admin, "grant usage on schema wb to locked")
         query(admin, "grant select on all tables in schema wb to locked")

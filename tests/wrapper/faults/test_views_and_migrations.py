@@ -10,7 +10,6 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 
 from tests.wrapper.conftest import Wrapper, query
 from tests.wrapper.rules.test_rows import awkward_whiteballoon
-from tests.wrapper.warehouse.test_versions import copy_to_postgres
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 # This changes the candidates as soon as they are built, as a broken rule would.
@@ -92,8 +91,7 @@ def test_whiteballoons_migrations_during_a_run_do_not_wait_for_it(
 ) -> None:
     awkward_whiteballoon(whiteballoon)
     url = make_database()
-    copy_to_postgres(whiteballoon, url)
-    wrapper.environ = {"DATABASE_URL": url, "WB_SCHEMA": "wb", "PROFILE_SIGNAL_GLAZE": "1"}
+    wrapper.read_in_place(whiteballoon, url)
     wrapper.snapshot("--all")
     tables = ("user_attributes", "help_requests", "request_comments")
     migrations = 0

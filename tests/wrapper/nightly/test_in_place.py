@@ -8,7 +8,6 @@ import pytest
 
 from tests.wrapper.cli.test_bad_input import one_line
 from tests.wrapper.conftest import Wrapper
-from tests.wrapper.warehouse.test_versions import copy_to_postgres
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 
@@ -17,8 +16,7 @@ def in_place(wrapper: Wrapper, whiteballoon: WhiteBalloon, make_database: Callab
     """The wrapper over a WhiteBalloon on Postgres that has one member."""
     whiteballoon.group(1)
     url = make_database()
-    copy_to_postgres(whiteballoon, url)
-    wrapper.environ = {"DATABASE_URL": url, "WB_SCHEMA": "wb", "PROFILE_SIGNAL_GLAZE": "1"}
+    wrapper.read_in_place(whiteballoon, url)
     return wrapper
 
 
@@ -44,7 +42,7 @@ def test_warehouse_in_another_database_than_whiteballoon_gives_a_warning(
 ) -> None:
     url = in_place.environ["DATABASE_URL"]
     other = make_database()
-    copy_to_postgres(whiteballoon, other)
+    whiteballoon.copy_to_postgres(other)
     nowhere = "postgresql://whiteballoon:secret@127.0.0.1:1/whiteballoon"
     for database, warehouse, warning in (
         (url, f"{url}&application_name=same", None),

@@ -8,7 +8,6 @@ import psycopg2
 from tests.wrapper.compiled import start_plain_dbt
 from tests.wrapper.conftest import Wrapper, query
 from tests.wrapper.warehouse.test_lock import LOCK
-from tests.wrapper.warehouse.test_versions import copy_to_postgres
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 
@@ -41,7 +40,7 @@ def test_plain_dbt_is_refused_during_a_run_and_unaffected_by_session_settings(
     whiteballoon.group(1)
     whiteballoon.comment(1, "https://a.example/x and (a.example)")
     url = make_database()
-    copy_to_postgres(whiteballoon, url)
+    whiteballoon.copy_to_postgres(url)
     connection = psycopg2.connect(url)
     connection.autocommit = True
     aware = "alter created_at type timestamptz using created_at at time zone 'UTC'"

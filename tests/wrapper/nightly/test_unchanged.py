@@ -11,7 +11,6 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from tests.wrapper.conftest import Wrapper, query
 from tests.wrapper.pages import copy_clone
 from tests.wrapper.rules.test_rows import exported
-from tests.wrapper.warehouse.test_versions import copy_to_postgres
 from tests.wrapper.whiteballoon import WhiteBalloon
 from wrapper.dbt_project import PROJECT_DIR
 from wrapper.nightly import unchanged
@@ -153,7 +152,7 @@ def in_place(
     whiteballoon.group(1)
     whiteballoon.comment(1, "hello")
     url = make_database()
-    copy_to_postgres(whiteballoon, url)
+    whiteballoon.copy_to_postgres(url)
     connection = psycopg2.connect(url)
     connection.autocommit = True
     settings = read_settings({"DATABASE_URL": url, "WB_SCHEMA": "wb"})

@@ -12,7 +12,6 @@ from tests.wrapper.conftest import Wrapper, query
 from tests.wrapper.disks import SmallDisk
 from tests.wrapper.reading.test_status import entry, write_log
 from tests.wrapper.warehouse.test_lock import LOCK
-from tests.wrapper.warehouse.test_versions import copy_to_postgres
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 EVERYTHING = [
@@ -99,7 +98,7 @@ def test_doctor_with_whiteballoon_on_postgres_checks_tables_messages_and_contrac
 ) -> None:
     whiteballoon.group(1)
     whiteballoon.comment(1, "hello")
-    copy_to_postgres(whiteballoon, wrapper.environ["WAREHOUSE_URL"])
+    whiteballoon.copy_to_postgres(wrapper.environ["WAREHOUSE_URL"])
     wrapper.environ |= {"DATABASE_URL": wrapper.environ["WAREHOUSE_URL"], "WB_SCHEMA": "wb"}
     wrapper.snapshot("--all")
     found = findings(wrapper, 0)

@@ -24,7 +24,7 @@ from tests.wrapper.faults.test_kills import History, random_moment, send
 from tests.wrapper.faults.test_views_and_migrations import DAMAGE, REPAIR
 from tests.wrapper.rules.test_rows import awkward_whiteballoon, exported
 from tests.wrapper.warehouse.test_lock import LOCK
-from tests.wrapper.warehouse.test_versions import copy_to_postgres, digest_of
+from tests.wrapper.warehouse.test_versions import digest_of
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 URL = os.environ.get("CITUS_URL", "")
@@ -224,7 +224,7 @@ def test_whiteballoon_in_the_coordinator_is_read_in_place(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, coordinator: Connection
 ) -> None:
     expected = awkward_whiteballoon(whiteballoon)
-    copy_to_postgres(whiteballoon, URL)
+    whiteballoon.copy_to_postgres(URL)
     wrapper.environ |= {"DATABASE_URL": URL, "WB_SCHEMA": "wb"}
     entry = wrapper.snapshot("--all")
     assert entry["snapshots_digest"] == digest_of(expected)

@@ -19,14 +19,6 @@ _ICU = "locale_provider icu icu_locale 'tr-TR' locale 'C.UTF-8'"
 _BUILTIN = "locale_provider builtin builtin_locale 'C.UTF-8' locale 'C'"
 # The wheel's servers have neither ICU nor, apart from 18's built-in one, more locales than these.
 LOCALES = {"15": [_C, _UTF8, _ICU], "16": [_C, _UTF8], "17": [_C, _UTF8, _ICU, _BUILTIN], "18": [_C, _BUILTIN]}
-WB_SCHEMA = """
-create schema wb;
-create table wb.user_attributes (id integer, user_id integer, key varchar, value varchar);
-create table wb.help_requests (id integer, title varchar, description varchar);
-create table wb.request_comments (
-    id integer, help_request_id integer, user_id integer, body varchar, created_at timestamp, deleted_at timestamp
-);
-"""
 
 
 def test_rows_and_hashes_are_the_same_on_every_server_in_every_locale(
@@ -48,29 +40,13 @@ def digest_of(rows: list[dict[str, Any]]) -> str:
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
-def copy_to_postgres(whiteballoon: WhiteBalloon, url: str) -> None:
-    """Move WhiteBalloon's own tables to Postgres, as its own migration would; the analyses stay in SQLite."""
-    connection = psycopg2.connect(url)
-    with connection, connection.cursor() as cursor:
-        cursor.execute(WB_SCHEMA)
-        for table, columns in (
-            ("user_attributes", "id, user_id, key, value"),
-            ("help_requests", "id, title"),
-            ("request_comments", "id, help_request_id, user_id, body, created_at, deleted_at"),
-        ):
-            for row in whiteballoon.app.execute(f"select {columns} from {table}"):
-                cursor.execute(f"insert into wb.{table} ({columns}) values %s", (row,))
-    connection.close()
-
-
 def test_whiteballoon_on_postgres_is_read_in_place_with_the_same_hashes(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, any_server: Server
 ) -> None:
     expected = awkward_whiteballoon(whiteballoon)
     url = any_server.create_database("in_place")
-    copy_to_postgres(whiteballoon, url)
-    in_place = url.replace("postgresql:", "postgresql+psycopg:")
-    wrapper.environ = {"DATABASE_URL": in_place, "WB_SCHEMA": "wb", "PROFILE_SIGNAL_GLAZE": "1"}
+    wrapper.read_in_place(whiteballoon, url)
+    wrapper.environ["DATABASE_URL"] = url.replace("postgresql:", "postgresql+psycopg:")
     result = wrapper.succeed("snapshot", "--all", "--json")
     assert json.loads(result.stdout)["snapshots_digest"] == digest_of(expected)
     assert result.stderr.splitlines()[0] == (
@@ -101,8 +77,7 @@ def test_run_with_a_failing_data_test_keeps_the_published_rows_as_they_were(
     """Only a WhiteBalloon on Postgres without its keys could have two comments with one id."""
     awkward_whiteballoon(whiteballoon)
     url = make_database()
-    copy_to_postgres(whiteballoon, url)
-    wrapper.environ = {"DATABASE_URL": url, "WB_SCHEMA": "wb", "PROFILE_SIGNAL_GLAZE": "1"}
+    wrapper.read_in_place(whiteballoon, url)
     wrapper.snapshot("--all")
     before = exported(wrapper)
     connection = psycopg2.connect(url)
