@@ -1,7 +1,13 @@
-{#- Set the comment of a published relation to its description and the version of the contract. -#}
+{#-
+    Set the comments of a published relation: its description with the version of the contract, and its columns'
+    descriptions. In one statement; dbt's persist_docs reads the catalogue twice for each relation.
+-#}
 {%- macro describe_with_version() -%}
     comment on {{ 'table' if _is_published_table() else 'view' }} {{ this }} is
-    {{ text_literal((model.description | trim) ~ " Contract version " ~ var('contract_version') ~ ".") }}
+    {{ text_literal((model.description | trim) ~ " Contract version " ~ var('contract_version') ~ ".") }};
+    {%- for column in model.columns.values() %}
+        comment on column {{ this }}.{{ adapter.quote(column.name) }} is {{ text_literal(column.description) }};
+    {%- endfor %}
 {%- endmacro -%}
 
 {#-

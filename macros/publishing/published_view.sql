@@ -28,7 +28,6 @@
     {%- endif -%}
 
     {%- do apply_grants(target_relation, config.get('grants'), should_revoke=true) -%}
-    {%- do persist_docs(target_relation, model) -%}
     {{- run_hooks(post_hooks) -}}
     {%- do adapter.commit() -%}
     {{- return({'relations': [target_relation]}) -}}

@@ -27,7 +27,7 @@
 {#- Propagate the settings that follow in this transaction to the workers. -#}
 {%- macro propagate_settings() -%}
     {%- if var('distributed') -%}
-        set local citus.propagate_set_commands = 'local'
+        set local citus.propagate_set_commands = 'local';
     {%- endif -%}
 {%- endmacro -%}
 

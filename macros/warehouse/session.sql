@@ -1,12 +1,12 @@
 {#- What must hold in each session that builds. Plain dbt opens a session for each model. -#}
 
 {#-
-    Fix the settings that rows depend on, limit waits for locks unless the connection sets another limit, and hold a lock
-    that a run of the wrapper excludes. It lasts as long as the session, which ends with the model.
+    Fix the settings that rows depend on, limit waits for locks unless the connection limits them, and hold a lock that a
+    run of the wrapper excludes. It lasts as long as the session, which ends with the model.
 -#}
 {%- macro begin_session() -%}
     {{ fixed_settings() }};
-    select set_config('lock_timeout', '60s', false) from pg_settings where name = 'lock_timeout' and source = 'default';
+    select set_config('lock_timeout', '60s', false) where current_setting('lock_timeout') = '0';
     do $$
     begin
         if not ({{ _may_build() }}) then
@@ -29,12 +29,16 @@
     set standard_conforming_strings = on
 {%- endmacro -%}
 
-{#- Limit the resources of this transaction to what the vars allow. -#}
-{%- macro limit_resources() -%}
-    set local work_mem = {{ text_literal(var('work_mem')) }}
-    {%- if var('parallel_workers') is not none -%}
-        ; set local max_parallel_workers_per_gather = {{ var('parallel_workers') }}
-    {%- endif -%}
+{#- Settings of this transaction only: resources as the vars allow, and no JIT compilation of short statements. -#}
+{%- macro tune_transaction() -%}
+    set local work_mem = {{ text_literal(var('work_mem')) }};
+    {%- if var('parallel_workers') is not none %}
+        set local max_parallel_workers_per_gather = {{ var('parallel_workers') }};
+    {%- endif %}
+    {#- After the limits, which are not propagated: a Citus worker runs a statement per shard at once. -#}
+    {{ propagate_settings() }}
+    set local jit = off;
+    set local parallel_tuple_cost = 0.01
 {%- endmacro -%}
 
 {#- dbt's query for the result of a data test, in a session with the same settings. -#}

@@ -103,8 +103,8 @@ def candidates(server: Server, parsed: Path, tmp_path_factory: pytest.TempPathFa
     url = server.create_database("warehouse", "template awkward")
     Wrapper(folder, {"WAREHOUSE_URL": url, "PROFILE_SIGNAL_GLAZE": "1"}).snapshot("--all", "--dry-run")
     server.execute("alter database warehouse rename to candidates")
-    (compiled,) = folder.glob("storage/dbt/*/snapshot/compiled/signal_profiles/tests/intermediate")
-    for path in compiled.iterdir():
+    (compiled,) = folder.glob("storage/dbt/*/snapshot/compiled/signal_profiles")
+    for path in compiled.rglob("*.sql"):
         # The compiled SQL names the database as it was called when dbt compiled it.
         path.write_text(path.read_text().replace('"warehouse".', ""))
     return server.url("candidates"), compiled
@@ -115,6 +115,9 @@ def candidates(server: Server, parsed: Path, tmp_path_factory: pytest.TempPathFa
     [
         ("candidates_count_every_comment_once", "update {} set message_count = message_count + 1 where user_id = 3"),
         ("candidates_count_every_comment_once", "delete from {} where user_id = 3"),
+        ("grain_int_snapshot_candidates_", "update {} set user_id = 3 where user_id = 4"),
+        ("grain_int_snapshot_candidates_", "update {} set user_id = null where user_id = 3"),
+        ("grain_int_snapshot_candidates_", "update {} set top_tags = null where user_id = 3"),
         ("candidates_are_memberships_with_comments", "delete from {} where user_id = 3"),
         ("candidates_are_memberships_with_comments", "update {} set group_slug = 'x' where user_id = 3"),
         ("months_add_up_to_message_counts", "update {} set message_count = message_count + 1 where user_id = 3"),
@@ -155,7 +158,8 @@ def test_every_data_test_on_damaged_candidates_finds_the_damage(
     candidates: tuple[str, Path], test: str, damage: str
 ) -> None:
     url, compiled = candidates
-    sql = (compiled / f"{test}.sql").read_text()
+    [path] = compiled.rglob(f"{test}*.sql")
+    sql = path.read_text()
     connection = psycopg2.connect(url)
     with connection.cursor() as cursor:
         cursor.execute(sql)

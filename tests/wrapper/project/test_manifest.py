@@ -91,10 +91,10 @@ def test_intermediate_tests_left_to_pull_requests_check_private_keys_only(parsed
     needed = [node for node in tests if node.fqn[1] not in {"macros", "marts", "staging"}]
     keys = [node for node in needed if node.unique_id in left]
     assert len(left) - len(keys) == len(tests) - len(needed) > 30
-    assert len(keys) == 10
-    assert len(needed) - len(keys) > 15
+    assert len(keys) == 5
+    assert len(needed) - len(keys) > 12
     for test in keys:
-        assert test.test_metadata.name in {"unique_combination", "no_nulls"}, test.name
+        assert test.test_metadata.name == "grain", test.name
         assert nodes[test.attached_node].access.value == "private", test.name
 
 
@@ -104,7 +104,7 @@ def test_tables_and_views_have_a_key(parsed: tuple[Any, list[str]]) -> None:
     tested = {
         node.attached_node
         for node in nodes
-        if getattr(node, "test_metadata", None) and node.test_metadata.name in {"unique", "unique_combination"}
+        if getattr(node, "test_metadata", None) and node.test_metadata.name in {"unique", "grain"}
     }
     models = [node for node in nodes if node.resource_type == "model" and node.config.materialized != "ephemeral"]
     assert len(models) > 20

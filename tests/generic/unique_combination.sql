@@ -1,9 +1,0 @@
-{#- At most one row for each combination of `columns`. -#}
-{% test unique_combination(model, columns) %}
-
-select {{ columns | join(", ") }}
-from {{ model }}
-group by {{ columns | join(", ") }}
-having count(*) > 1
-
-{% endtest %}
