@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from tests.wrapper.conftest import WRAPPER, Wrapper, wait_until
+from tests.wrapper.conftest import WRAPPER, Wrapper, query, wait_until
 from tests.wrapper.servers import Server
 from tests.wrapper.whiteballoon import WhiteBalloon
 from wrapper.errors import ConfigurationError
@@ -284,13 +284,10 @@ def test_ctrl_c_in_db_psql_cancels_the_statement_and_the_server_stops_as_usual(a
     # The server is started under this lock.
     with server.guard():
         url = server.url()
-    with contextlib.closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
-
-        def is_sleeping() -> bool:
-            cursor.execute("select from pg_stat_activity where wait_event = 'PgSleep'")
-            return bool(cursor.rowcount)
-
-        wait_until(is_sleeping)
+    with contextlib.closing(psycopg2.connect(url)) as connection:
+        # Within a transaction, pg_stat_activity would stay as it was first read.
+        connection.autocommit = True
+        wait_until(lambda: bool(query(connection, "select 1 from pg_stat_activity where wait_event = 'PgSleep'")))
     os.killpg(process.pid, signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert "canceling statement due to user request" in stderr
