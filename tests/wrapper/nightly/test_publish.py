@@ -1,5 +1,6 @@
 """Rows are tested before they are published, and no selection, flag or broken row bypasses that."""
 
+import contextlib
 import json
 import re
 from collections.abc import Callable
@@ -95,18 +96,22 @@ def test_months_in_the_scope_of_a_run_are_replaced_only_where_they_differ(
 
 
 @pytest.fixture(scope="module")
-def candidates(server: Server, parsed: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """A warehouse with awkward rows, published and as candidates, and the folder of dbt's compiled data tests."""
+def candidates(
+    server: Server, parsed: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Callable[[str], str]]:
+    """A warehouse with awkward rows, published and as candidates, and what dbt compiles a data test to, by its name."""
     folder = tmp_path_factory.mktemp("candidates")
     awkward_whiteballoon(WhiteBalloon(folder / "data"))
     remember_parse(folder, parsed)
     url = server.create_database("warehouse", "template awkward")
     Wrapper(folder, {"WAREHOUSE_URL": url, "PROFILE_SIGNAL_GLAZE": "1"}).snapshot("--all", "--dry-run")
     server.execute("alter database warehouse rename to candidates")
-    (compiled,) = folder.glob("storage/dbt/*/snapshot/compiled/signal_profiles")
-    for path in compiled.rglob("*.sql"):
+
+    def compiled(test: str) -> str:
+        [path] = folder.glob(f"storage/dbt/*/snapshot/compiled/signal_profiles/**/{test}*.sql")
         # The compiled SQL names the database as it was called when dbt compiled it.
-        path.write_text(path.read_text().replace('"warehouse".', ""))
+        return path.read_text().replace('"warehouse".', "")
+
     return server.url("candidates"), compiled
 
 
@@ -155,20 +160,17 @@ def candidates(server: Server, parsed: Path, tmp_path_factory: pytest.TempPathFa
     ],
 )  # fmt: skip
 def test_every_data_test_on_damaged_candidates_finds_the_damage(
-    candidates: tuple[str, Path], test: str, damage: str
+    candidates: tuple[str, Callable[[str], str]], test: str, damage: str
 ) -> None:
     url, compiled = candidates
-    [path] = compiled.rglob(f"{test}*.sql")
-    sql = path.read_text()
-    connection = psycopg2.connect(url)
-    with connection.cursor() as cursor:
+    sql = compiled(test)
+    with contextlib.closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute(sql)
         assert cursor.fetchall() == []
         cursor.execute(damage.replace("{}", CANDIDATES, 1))
         assert cursor.rowcount == 1
         cursor.execute(sql)
         assert cursor.fetchall() != []
-    connection.close()
 
 
 @pytest.mark.parametrize(
@@ -201,15 +203,13 @@ def test_every_data_test_on_damaged_candidates_finds_the_damage(
     ],
 )
 def test_loss_check_reports_a_collapse_and_accepts_an_ordinary_change(
-    candidates: tuple[str, Path], damage: str, losses: list[str]
+    candidates: tuple[str, Callable[[str], str]], damage: str, losses: list[str]
 ) -> None:
     url, compiled = candidates
-    connection = psycopg2.connect(url)
-    with connection.cursor() as cursor:
+    with contextlib.closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute(damage.format(candidates=CANDIDATES, published=SNAPSHOTS))
-        cursor.execute((compiled / "candidates_keep_what_is_published.sql").read_text())
+        cursor.execute(compiled("candidates_keep_what_is_published"))
         assert [loss for (loss,) in cursor] == losses
-    connection.close()
 
 
 def test_role_that_owns_the_schemas_runs_without_rights_on_the_database(
