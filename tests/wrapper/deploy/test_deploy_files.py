@@ -72,9 +72,8 @@ def test_group_service_differs_from_the_nightly_one_only_by_its_group() -> None:
 
 
 def test_run_log_after_logrotate_is_still_read_by_status(
-    wrapper: Wrapper, whiteballoon: WhiteBalloon, tmp_path: Path
+    wrapper: Wrapper, awkward: WhiteBalloon, tmp_path: Path
 ) -> None:
-    whiteballoon.group(1)
     wrapper.snapshot("--all")
     log = wrapper.cwd / "storage" / "signal_profile_snapshot.log"
     user, group = getpass.getuser(), grp.getgrgid(os.getgid()).gr_name

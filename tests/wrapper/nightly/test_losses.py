@@ -9,7 +9,6 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 
 from tests.wrapper.conftest import Wrapper, query
 from tests.wrapper.reading.test_doctor import findings
-from tests.wrapper.rules.test_rows import awkward_whiteballoon
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 ADVICE = (
@@ -23,16 +22,14 @@ EVERYTHING = (
 )
 
 
-def test_collapse_is_not_published(wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection) -> None:
-    awkward_whiteballoon(whiteballoon)
-    wrapper.snapshot("--all")
+def test_collapse_is_not_published(wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection) -> None:
     published = "select xmin, t::text from signal_profiles.signal_profile_snapshots as t order by 2"
     before = query(warehouse, published)
     assert findings(wrapper, 0)["losses"].startswith("ok: ")
 
     # The file of analyses is gone, and the setting that names it is not set.
-    whiteballoon.analyses.close()
-    file = whiteballoon.analyses_path.rename(whiteballoon.analyses_path.with_name("moved.db"))
+    awkward.analyses.close()
+    file = awkward.analyses_path.rename(awkward.analyses_path.with_name("moved.db"))
     found = findings(wrapper, 2)
     missing = wrapper.cwd / "data" / "comment_llm_insights.db"
     assert found["analyses"] == f"WARN: {missing} does not exist, so no snapshot will have tags"
@@ -52,8 +49,8 @@ def test_collapse_is_not_published(wrapper: Wrapper, whiteballoon: WhiteBalloon,
         "has no analyses\n",
     )
 
-    file.rename(whiteballoon.analyses_path)
-    whiteballoon.execute("delete from user_attributes")
+    file.rename(awkward.analyses_path)
+    awkward.execute("delete from user_attributes")
     assert findings(wrapper, 2)["losses"].startswith("FIX: there are no memberships, but 10 snapshots are published")
     dry = wrapper("snapshot", "--all", "--dry-run")
     assert (dry.code, dry.stderr) == (1, f"wrapper: this run would lose {EVERYTHING}: {ADVICE}\n")
@@ -66,10 +63,9 @@ def test_collapse_is_not_published(wrapper: Wrapper, whiteballoon: WhiteBalloon,
 
 
 def test_dbt_build_after_a_collapse_names_the_losses_and_publishes_nothing(
-    wrapper: Wrapper, whiteballoon: WhiteBalloon, warehouse: Connection
+    wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
 ) -> None:
-    awkward_whiteballoon(whiteballoon)
-    wrapper.snapshot("--all")
+    wrapper.succeed("load")
     query(warehouse, "delete from signal_profiles_source.request_comments")
     result = wrapper("dbt", "build", "--selector", "nightly")
     assert result.code == 1
