@@ -217,8 +217,7 @@ def publish(server: Server, folder: Path, name: str, parsed: Path | None = None)
         remember_parse(folder, parsed)
     wrapper = Wrapper(folder, {"WAREHOUSE_URL": server.create_database("warehouse"), "PROFILE_SIGNAL_GLAZE": "on"})
     wrapper.snapshot("--all")
-    server.execute(f"alter database warehouse rename to {name}")
-    wrapper.environ["WAREHOUSE_URL"] = server.url(name)
+    wrapper.environ["WAREHOUSE_URL"] = server.rename_database("warehouse", name)
     return wrapper
 
 

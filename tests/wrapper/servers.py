@@ -38,6 +38,12 @@ class Server:
         self.execute(f'create database "{name}" {options}')
         return self.url(name)
 
+    def rename_database(self, name: str, new_name: str) -> str:
+        """Rename a database, replacing one of that name, and return its URL."""
+        self.execute(f'drop database if exists "{new_name}" with (force)')
+        self.execute(f'alter database "{name}" rename to "{new_name}"')
+        return self.url(new_name)
+
     @contextlib.contextmanager
     def temporary_database(self, name: str, options: str = "") -> Iterator[str]:
         """Create a database as create_database() does, and drop it at the end even if sessions are still connected."""

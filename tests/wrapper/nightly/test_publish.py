@@ -105,14 +105,14 @@ def candidates(
     remember_parse(folder, parsed)
     url = server.create_database("warehouse", "template awkward")
     Wrapper(folder, {"WAREHOUSE_URL": url, "PROFILE_SIGNAL_GLAZE": "1"}).snapshot("--all", "--dry-run")
-    server.execute("alter database warehouse rename to candidates")
+    url = server.rename_database("warehouse", "candidates")
 
     def compiled(test: str) -> str:
         [path] = folder.glob(f"storage/dbt/*/snapshot/compiled/signal_profiles/**/{test}*.sql")
         # The compiled SQL names the database as it was called when dbt compiled it.
         return path.read_text().replace('"warehouse".', "")
 
-    return server.url("candidates"), compiled
+    return url, compiled
 
 
 @pytest.mark.parametrize(

@@ -288,6 +288,9 @@ def test_ctrl_c_in_db_psql_cancels_the_statement_and_the_server_stops_as_usual(a
         # Within a transaction, pg_stat_activity would stay as it was first read.
         connection.autocommit = True
         wait_until(lambda: bool(query(connection, "select 1 from pg_stat_activity where wait_event = 'PgSleep'")))
+        session = Path(f"/proc/{connection.info.backend_pid}")
+    # The server is stopped only if nobody is connected.
+    wait_until(lambda: not session.exists())
     os.killpg(process.pid, signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert "canceling statement due to user request" in stderr
