@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import shutil
 import statistics
 import subprocess
@@ -18,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
-import yaml
 from psycopg2.extensions import parse_dsn
 
 from benchmarks import report
@@ -106,11 +106,10 @@ class Instance:
 
 def floor(instance: Instance) -> Measured:
     """Read every body once, warm, with the settings that the project's own statements have."""
-    with (PROJECT_DIR / "dbt_project.yml").open() as file:
-        settings = yaml.safe_load(file)["models"]["signal_profiles"]["intermediate"]["+pre-hook"]
+    macros = (PROJECT_DIR / "macros" / "warehouse" / "session.sql").read_text()
     with psycopg2.connect(instance.url) as connection, connection.cursor() as cursor:
-        # Without the macro that concerns a Citus cluster alone.
-        for setting in (setting for setting in settings if "{{" not in setting):
+        # Those of tune_transaction() that depend on no var.
+        for setting in re.findall(r"set local \w+ = [\w.]+", macros):
             cursor.execute(setting)
         seconds = []
         for _ in range(3):

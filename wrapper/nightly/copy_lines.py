@@ -130,16 +130,17 @@ def _field(column: SourceColumn, is_present: bool) -> str:
 def _has_marker(name: str) -> str:
     markers = project_vars()["body_markers"].values()
     found = " or ".join(f"instr({name}, {_literal(marker)})" for marker in markers)
-    # Most texts lack even a character that all markers have, and one search is quicker than three.
-    common = sorted(set.intersection(*map(set, markers)))
-    return f"instr({name}, {_literal(common[0])}) and ({found})" if common else found
+    # Most texts lack even a byte that all markers have. One search is quicker than three, and quickest in bytes.
+    common = sorted(set.intersection(*(set(marker.encode()) for marker in markers)))
+    return f"instr(cast({name} as blob), x'{common[0]:02x}') and ({found})" if common else found
 
 
 def _is_moment(name: str) -> str:
     """Whether a text is an existing naive timestamp; Postgres would also accept `yesterday` or drop an offset."""
-    # WhiteBalloon's usual form first, since this takes half the time. glob and date() stop at NUL, = does not.
+    # WhiteBalloon's usual form first, since this takes a third of the time. glob and date() stop at NUL, = does not.
     date = f"date({name}, '+0 days') = substr({name}, 1, 10) and substr({name}, 1, 4) >= '0001'"
-    usual = f"{name} glob '{_MOMENT}{_MICROSECONDS}' and substr({name}, 1, 26) = {name} and {date}"
+    # date() checks the other digits; looking for ten of them takes glob three times as long.
+    usual = f"{name} glob '????-??-??[ T]??:??:??{_MICROSECONDS}' and substr({name}, 1, 26) = {name} and {date}"
     seconds = f"substr({name}, 1, 19)"
     # '+0 days' turns 30 February into 1 March, and substr() stops at NUL.
     known = f"datetime({seconds}, '+0 days') || substr({name}, 20)"

@@ -50,6 +50,10 @@ def connection() -> sqlite3.Connection:
 @example(text="2023-02-29 00:00:00.000000")
 @example(text="0000-01-01 00:00:00.999999")
 @example(text="2024-03-18 12:00:00.000000\0")
+@example(text="2024-03-1x 12:00:00.000000")
+@example(text="2024-03-18 12:00:6x.000000")
+@example(text="2024-03-18 24:00:00.000000")
+@example(text="-024-03-18 12:00:00.000000")
 def test_timestamp_is_loaded_only_if_it_has_the_form_and_exists(connection: sqlite3.Connection, text: str) -> None:
     connection.text_factory = str
     connection.execute("delete from moments")
