@@ -17,6 +17,9 @@ IMAGES = {".png", ".svg"}
 THEME = ("docs/images/favicon.svg", "docs/site.css")
 LANGUAGES = {".csv": "text", ".j2": "jinja", ".py": "python", ".service": "ini", ".timer": "ini", ".yml": "yaml"}
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+# On GitHub the reader's system chooses between a light and a dark picture, here the site's own switch does.
+PICTURE = re.compile(r'<picture>\s*<source [^>]*srcset="([^"]+)">\s*<img alt="([^"]+)" src="([^"]+)">\s*</picture>')
+BOTH = r"![\2](\3#only-light) ![\2](\1#only-dark)"
 LINK = re.compile(r"(\]\()(?!https?:|#|mailto:)([^)#\s]+)((?:#[^)\s]*)?\))")
 REFERENCE = """# Models and a sample report
 
@@ -47,7 +50,7 @@ class Site:
 
     def copy_page(self, page: PurePosixPath) -> None:
         """Copy a page, with links to other files turned into links to the pages made of them."""
-        text = (ROOT / page).read_text(encoding="utf-8")
+        text = PICTURE.sub(BOTH, (ROOT / page).read_text(encoding="utf-8"))
         fences = FENCE.findall(text)
         proses = [LINK.sub(lambda link: self.link(page, link), prose) for prose in FENCE.split(text)]
         parts = [part for pair in zip(proses, [*fences, ""], strict=True) for part in pair]

@@ -4,6 +4,7 @@ Usage: python -m benchmarks.run COMMENTS ROUNDS. What it makes is below .bench, 
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -38,7 +39,12 @@ Measured = dict[str, float]
 
 
 class Instance:
-    """A WhiteBalloon, written once, and the warehouse it is loaded into."""
+    """A WhiteBalloon, written once, and the warehouse it is loaded into.
+
+    Its commands are slower while `samples_memory` is set, since sampling takes a share of the processors.
+    """
+
+    samples_memory = False
 
     def __init__(self, name: str, write: Callable[[Path], None]) -> None:
         self.folder = BENCH_DIR / name
@@ -79,7 +85,8 @@ class Instance:
         """Run a command to its end; return its last line of stdout as JSON, and `wall` seconds, `mib` and `rss_mib`."""
         started = time.perf_counter()
         process = subprocess.Popen(command, env=self.environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        with Peak(process.pid, *self.server_pids) as peak:
+        peak = Peak(process.pid, *self.server_pids)
+        with peak if self.samples_memory else contextlib.nullcontext():
             output = process.stdout.read().decode() if process.stdout else ""
             _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - started
@@ -120,7 +127,10 @@ def floor(instance: Instance) -> Measured:
 
 
 def measure_snapshots(instance: Instance, rounds: int) -> dict[str, list[Measured]]:
-    """Run every contender in turn, `rounds` times, after runs of ours that leave a warm parse and are not counted."""
+    """Run every contender in turn, once for its memory and `rounds` times for its time.
+
+    Runs of ours that leave a warm parse come first and are not counted.
+    """
     target = instance.folder / "target"
     postgres, sqlite = (instance.url, "signal_profiles_source"), (instance.app, instance.analyses)
     contenders: dict[str, Callable[[], dict[str, Any]]] = {
@@ -142,7 +152,8 @@ def measure_snapshots(instance: Instance, rounds: int) -> dict[str, list[Measure
     contenders["dbt build"]()
     contenders["command without load"]()
     measured: dict[str, list[Measured]] = {name: [] for name in contenders}
-    for number in range(rounds):
+    for number in range(rounds + 1):
+        instance.samples_memory = number == 0
         edit(instance.folder, number)
         expected = None
         for name, contend in contenders.items():
@@ -150,25 +161,30 @@ def measure_snapshots(instance: Instance, rounds: int) -> dict[str, list[Measure
             expected = expected or result["snapshots_digest"]
             if result.get("digest", expected) != expected or result.get("snapshots_digest", expected) != expected:
                 raise SystemExit(f"{name} reaches other hashes, so that the comparison does not count")
-            measured[name].append({key: value for key, value in result.items() if isinstance(value, float | int)})
-            print(f"round {number + 1}: {name}", file=sys.stderr)
+            measured[name].append(_measured(instance, result))
+            print(f"round {number}: {name}", file=sys.stderr)
     return measured
+
+
+def _measured(instance: Instance, result: dict[str, Any]) -> Measured:
+    """Return the memory of a command if it was sampled, and else the command's times."""
+    numbers = {key: value for key, value in result.items() if isinstance(value, float | int)}
+    return {key: value for key, value in numbers.items() if (key == "mib") == instance.samples_memory}
 
 
 def measure_loads(instance: Instance, rounds: int) -> dict[str, list[Measured]]:
     """Copy the same tables in three ways, each into tables of its own; by the slow ones every third time only."""
     measured: dict[str, list[Measured]] = {"load": [], "dump": [], "pgloader": []}
-    for number in range(rounds):
-        measured["load"].append(instance.run(WRAPPER, "load"))
-        if number % 3:
-            continue
-        if shutil.which("sqlite3") and shutil.which("psql"):
-            measured["dump"].append(
-                instance.run("sh", PROJECT_DIR / "benchmarks" / "dump_and_psql.sh", instance.folder)
-            )
-        if shutil.which("pgloader"):
-            measured["pgloader"].append(_pgloader(instance))
-        print(f"round {number + 1}: loads", file=sys.stderr)
+    dump = ("sh", PROJECT_DIR / "benchmarks" / "dump_and_psql.sh", instance.folder)
+    for number in range(rounds + 1):
+        instance.samples_memory = number == 0
+        measured["load"].append(_measured(instance, instance.run(WRAPPER, "load")))
+        if number == 0 or number % 3 == 1:
+            if shutil.which("sqlite3") and shutil.which("psql"):
+                measured["dump"].append(_measured(instance, instance.run(*dump)))
+            if shutil.which("pgloader"):
+                measured["pgloader"].append(_measured(instance, _pgloader(instance)))
+        print(f"round {number}: loads", file=sys.stderr)
     return measured
 
 

@@ -6,6 +6,7 @@ The same bytes each time. Every counting rule of docs/rules.md is at work in it.
 """
 
 import json
+import math
 import random
 import sqlite3
 import sys
@@ -88,6 +89,9 @@ ODD_TAGS = [
 ]  # fmt: skip
 
 
+TWO_YEARS = 2 * 365 * 86400
+
+
 def body(rng: random.Random) -> str:
     """Compose one comment body as WhiteBalloon's importer does."""
     parts = []
@@ -108,6 +112,11 @@ def body(rng: random.Random) -> str:
     if closing:
         parts.append("\n" + "\n".join(closing))
     return "\n".join(parts) + rng.choice(["", "", "", "\n", "  "])
+
+
+def busy_and_quiet(share: float, phase: float) -> float:
+    """Shift a share of the time, from 0 to 1, so that a chat has busy and quiet months; the phase sets which."""
+    return share + 0.055 * (math.sin(4 * math.pi * share + phase) - math.sin(phase))
 
 
 def stamp(moment: datetime) -> str:
@@ -162,7 +171,8 @@ def main(folder: Path) -> None:
             )
         # The last member of each group never wrote anything there.
         for _ in range(700):
-            moment = start + timedelta(seconds=rng.randrange(2 * 365 * 86400), microseconds=rng.choice([0, 0, 123000]))
+            seconds = TWO_YEARS * busy_and_quiet(rng.randrange(TWO_YEARS) / TWO_YEARS, phase=request_id)
+            moment = start + timedelta(seconds=round(seconds), microseconds=rng.choice([0, 0, 123000]))
             deleted = stamp(moment + timedelta(hours=1)) if rng.random() < 0.03 else None
             comments.append(
                 (rng.choice(request_ids), rng.choice(list(users)[:-1]), body(rng), "private", stamp(moment), deleted)

@@ -160,15 +160,16 @@ class _Loading:
         self.on_progress(f"copying {path.name}")
         with copy_sqlite(setting, path, self.settings.storage_dir) as source:
             for number, table in enumerate(tables, start=1):
-                self.on_progress(f"loading {table.name} ({number} of {len(tables)} tables)")
-                self.copies[table.name] = copy = self._copy_table(source, table)
+                doing = f"loading {table.name} ({number} of {len(tables)} tables"
+                self.on_progress(f"{doing})")
+                self.copies[table.name] = copy = self._copy_table(source, table, doing)
                 if copy.replaced:
                     self.report(
                         f"warning: {setting}: {path}: table {table.name}: {copy.replaced} values held NUL or "
                         "invalid UTF-8, replaced by U+FFFD"
                     )
 
-    def _copy_table(self, source: SqliteCopy, table: SourceTable) -> Copy:
+    def _copy_table(self, source: SqliteCopy, table: SourceTable, doing: str) -> Copy:
         if not source.has_table(table):
             if not table.optional:
                 raise _without_table(source, table)
@@ -179,7 +180,7 @@ class _Loading:
         if copy is None:
             lines = CopyLines(source, table)
             try:
-                copy = _replace(self.cursor, self.settings, table, lines.chunks())
+                copy = _replace(self.cursor, self.settings, table, self._counting(lines.chunks(), doing))
             except psycopg2.errors.UniqueViolation as error:
                 raise ConfigurationError(
                     f"{source.setting}: {source.path}: table {table.name} has two rows with one {table.key}"
@@ -187,6 +188,13 @@ class _Loading:
             copy = dataclasses.replace(copy, replaced=lines.replaced)
             loaded.remember(self.cursor, self.settings, table, pages, copy)
         return copy
+
+    def _counting(self, chunks: Iterator[bytes], doing: str) -> Iterator[bytes]:
+        rows = 0
+        for chunk in chunks:
+            rows += chunk.count(b"\n")
+            self.on_progress(f"{doing}, {rows:,} rows)")
+            yield chunk
 
 
 def _replace(cursor: Cursor, settings: Settings, table: SourceTable, chunks: Iterator[bytes]) -> Copy:
