@@ -77,7 +77,7 @@ def describe(results: list[dict[str, Any]]) -> str:
         "",
     ]
     for result in results:
-        snapshots = _median(result["snapshots"]["DuckDB"], "snapshots")
+        snapshots = int(_median(result["snapshots"]["DuckDB"], "snapshots"))
         floor = _seconds(result, "floor")
         statements = _seconds(result, "statements")
         lines += [
@@ -172,13 +172,13 @@ def _memory(result: dict[str, Any], _: dict[int, dict[str, Any]]) -> float:
 def _overhead(result: dict[str, Any], _: dict[int, dict[str, Any]]) -> float:
     """What the wrapper adds to dbt's build, beside what it may add."""
     build = _seconds(result, "dbt build")
-    snapshots = _median(result["snapshots"]["DuckDB"], "snapshots")
+    snapshots = int(_median(result["snapshots"]["DuckDB"], "snapshots"))
     return (_seconds(result, "command without load") - build) / float(0.1 * build + 15e-6 * snapshots)
 
 
 def _idle(result: dict[str, Any], _: dict[int, dict[str, Any]]) -> float:
     runs = result["snapshots"]["dbt build"]
-    return _median(runs, "seconds") - _median(runs, "statements")
+    return float(statistics.median(run["seconds"] - run["statements"] for run in runs if "seconds" in run))
 
 
 TARGETS: list[tuple[str, float, Measure]] = [

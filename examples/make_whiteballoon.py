@@ -114,9 +114,9 @@ def body(rng: random.Random) -> str:
     return "\n".join(parts) + rng.choice(["", "", "", "\n", "  "])
 
 
-def busy_and_quiet(share: float, phase: float) -> float:
-    """Shift a share of the time, from 0 to 1, so that a chat has busy and quiet months; the phase sets which."""
-    return share + 0.055 * (math.sin(4 * math.pi * share + phase) - math.sin(phase))
+def busy_and_quiet(share: float) -> float:
+    """Shift a share of the time, from 0 to 1, so that there are busy and quiet months."""
+    return share + 0.055 * (math.sin(4 * math.pi * share + 2) - math.sin(2))
 
 
 def stamp(moment: datetime) -> str:
@@ -171,8 +171,8 @@ def main(folder: Path) -> None:
             )
         # The last member of each group never wrote anything there.
         for _ in range(700):
-            seconds = TWO_YEARS * busy_and_quiet(rng.randrange(TWO_YEARS) / TWO_YEARS, phase=request_id)
-            moment = start + timedelta(seconds=round(seconds), microseconds=rng.choice([0, 0, 123000]))
+            share = busy_and_quiet(rng.randrange(TWO_YEARS) / TWO_YEARS)
+            moment = start + timedelta(seconds=round(TWO_YEARS * share), microseconds=rng.choice([0, 0, 123000]))
             deleted = stamp(moment + timedelta(hours=1)) if rng.random() < 0.03 else None
             comments.append(
                 (rng.choice(request_ids), rng.choice(list(users)[:-1]), body(rng), "private", stamp(moment), deleted)
