@@ -87,8 +87,6 @@ ODD_TAGS = [
     "housing, food , ,rides", '["housing", 7, null, " ", "food"]', '["unterminated', '{"housing": 1}', "", None, "[]",
     '["nul \\u0000", "half \\ud83d"]', '"quoted"', "null", '["a, b"]', "[NaN]", " rides ",
 ]  # fmt: skip
-
-
 TWO_YEARS = 2 * 365 * 86400
 
 

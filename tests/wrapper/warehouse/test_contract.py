@@ -11,6 +11,17 @@ SNAPSHOTS = "signal_profiles.signal_profile_snapshots"
 CONTRACT = "signal_profiles.signal_profile_contract"
 
 
+def test_published_columns_have_their_descriptions_as_comments(warehouse: Connection, awkward: WhiteBalloon) -> None:
+    found = query(
+        warehouse,
+        "select attname, col_description(attrelid, attnum) from pg_attribute join pg_class on attrelid = pg_class.oid "
+        "where relnamespace = 'signal_profiles'::regnamespace and relkind in ('r', 'v') and attnum > 0",
+    )
+    assert len(found) > 60
+    assert [column for column, comment in found if not comment] == []
+    assert ("user_id", "The member: `users.id` in WhiteBalloon.") in found
+
+
 def test_contract_version_that_differs_is_refused_until_the_upgrade(
     wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
 ) -> None:
