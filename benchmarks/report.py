@@ -81,7 +81,7 @@ def describe(results: list[dict[str, Any]]) -> str:
         floor = _seconds(result, "floor")
         statements = _seconds(result, "statements")
         lines += [
-            f"## {result['comments']:,} comments, {snapshots:,} snapshots, {result['rounds']} rounds",
+            f"## {result['comments']:,} comments, {snapshots:,} snapshots, rounds: {result['rounds']}",
             "",
             *_nights(result),
             "| | time / floor | time / our statements | peak memory, MiB |",
