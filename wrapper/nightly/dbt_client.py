@@ -147,6 +147,8 @@ def _without_garbage_collection() -> Iterator[None]:
     try:
         yield
     finally:
+        # Python would go through all of it again when it exits.
+        gc.freeze()
         gc.enable()
 
 
