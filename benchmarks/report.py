@@ -48,19 +48,14 @@ def read_results() -> list[dict[str, Any]]:
     return sorted(found, key=lambda result: int(result["comments"]))
 
 
-def _median(runs: list[dict[str, float]], key: str) -> float:
-    """Return the median of the rounds in which this was measured: times and memory are in different rounds."""
-    return float(statistics.median(run[key] for run in runs if key in run))
-
-
 def _seconds(result: dict[str, Any], name: str) -> float:
     clock = "wall" if name in WALL else "seconds" if name != "statements" else "total"
-    return _median(result["snapshots"][name], clock)
+    return float(statistics.median(run[clock] for run in result["snapshots"][name]))
 
 
 def _mib(result: dict[str, Any], name: str) -> str:
-    runs = result["snapshots"][name]
-    return f"{_median(runs, 'mib'):,.0f}" if any("mib" in run for run in runs) else ""
+    values = [run["mib"] for run in result["snapshots"][name] if "mib" in run]
+    return f"{statistics.median(values):,.0f}" if values else ""
 
 
 def describe(results: list[dict[str, Any]]) -> str:
@@ -77,7 +72,7 @@ def describe(results: list[dict[str, Any]]) -> str:
         "",
     ]
     for result in results:
-        snapshots = int(_median(result["snapshots"]["DuckDB"], "snapshots"))
+        snapshots = result["snapshots"]["DuckDB"][0]["snapshots"]
         floor = _seconds(result, "floor")
         statements = _seconds(result, "statements")
         lines += [
@@ -113,13 +108,14 @@ def _nights(result: dict[str, Any]) -> list[str]:
 
 def _loads(result: dict[str, Any]) -> list[str]:
     loads = {name: runs for name, runs in result["loads"].items() if runs}
-    medians = {name: _median(runs, "wall") for name, runs in loads.items()}
+    medians = {name: statistics.median(run["wall"] for run in runs) for name, runs in loads.items()}
     names = {"load": "`wrapper load`", "dump": "`sqlite3 .dump \\| psql`", "pgloader": "pgloader"}
     return [
         "| copying the tables | time / `wrapper load` | peak memory, MiB |",
         "|---|---:|---:|",
         *(
-            f"| {names[name]} | {seconds / medians['load']:.2f} | {_median(loads[name], 'mib'):,.0f} |"
+            f"| {names[name]} | {seconds / medians['load']:.2f} "
+            f"| {statistics.median(run['mib'] for run in loads[name]):,.0f} |"
             for name, seconds in medians.items()
         ),
         "",
@@ -162,7 +158,7 @@ def _load_seconds(result: dict[str, Any], name: str) -> float:
     runs = result["loads"][name]
     if not runs:
         raise KeyError(name)
-    return _median(runs, "wall")
+    return float(statistics.median(run["wall"] for run in runs))
 
 
 def _memory(result: dict[str, Any], _: dict[int, dict[str, Any]]) -> float:
@@ -172,13 +168,12 @@ def _memory(result: dict[str, Any], _: dict[int, dict[str, Any]]) -> float:
 def _overhead(result: dict[str, Any], _: dict[int, dict[str, Any]]) -> float:
     """What the wrapper adds to dbt's build, beside what it may add."""
     build = _seconds(result, "dbt build")
-    snapshots = int(_median(result["snapshots"]["DuckDB"], "snapshots"))
+    snapshots = result["snapshots"]["DuckDB"][0]["snapshots"]
     return (_seconds(result, "command without load") - build) / float(0.1 * build + 15e-6 * snapshots)
 
 
 def _idle(result: dict[str, Any], _: dict[int, dict[str, Any]]) -> float:
-    runs = result["snapshots"]["dbt build"]
-    return float(statistics.median(run["seconds"] - run["statements"] for run in runs if "seconds" in run))
+    return float(statistics.median(run["seconds"] - run["statements"] for run in result["snapshots"]["dbt build"]))
 
 
 TARGETS: list[tuple[str, float, Measure]] = [

@@ -82,18 +82,19 @@ class Instance:
         self.server_pids = []
 
     def run(self, *command: str | Path) -> dict[str, Any]:
-        """Run a command to its end; return its last line of stdout as JSON, and `wall` seconds, `mib` and `rss_mib`."""
+        """Run a command to its end; return its last line of JSON, `wall` seconds, `rss_mib`, and `mib` if sampled."""
         started = time.perf_counter()
         process = subprocess.Popen(command, env=self.environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        peak = Peak(process.pid, *self.server_pids)
-        with peak if self.samples_memory else contextlib.nullcontext():
+        sampling = Peak(process.pid, *self.server_pids) if self.samples_memory else contextlib.nullcontext()
+        with sampling as peak:
             output = process.stdout.read().decode() if process.stdout else ""
             _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - started
         if status:
             raise SystemExit(f"failed: {' '.join(map(str, command))}")
         printed = json.loads(output.splitlines()[-1]) if output.startswith("{") else {}
-        return {**printed, "wall": wall, "mib": peak.mib, "rss_mib": usage.ru_maxrss / 1024}
+        memory = {"mib": peak.mib} if peak else {}
+        return {**printed, **memory, "wall": wall, "rss_mib": usage.ru_maxrss / 1024}
 
     def rebuild(self) -> dict[str, Any]:
         """Run a snapshot that builds, whatever has changed."""
@@ -129,7 +130,7 @@ def floor(instance: Instance) -> Measured:
 def measure_snapshots(instance: Instance, rounds: int) -> dict[str, list[Measured]]:
     """Run every contender in turn, once for its memory and `rounds` times for its time.
 
-    Runs of ours that leave a warm parse come first and are not counted.
+    Before that, this project builds once without being measured, so that dbt can reuse its parse.
     """
     target = instance.folder / "target"
     postgres, sqlite = (instance.url, "signal_profiles_source"), (instance.app, instance.analyses)
@@ -161,15 +162,15 @@ def measure_snapshots(instance: Instance, rounds: int) -> dict[str, list[Measure
             expected = expected or result["snapshots_digest"]
             if result.get("digest", expected) != expected or result.get("snapshots_digest", expected) != expected:
                 raise SystemExit(f"{name} reaches other hashes, so that the comparison does not count")
-            measured[name].append(_measured(instance, result))
+            measured[name].append({key: value for key, value in result.items() if isinstance(value, float | int)})
             print(f"round {number}: {name}", file=sys.stderr)
-    return measured
+    return {name: _times_and_memory(runs) for name, runs in measured.items()}
 
 
-def _measured(instance: Instance, result: dict[str, Any]) -> Measured:
-    """Return the memory of a command if it was sampled, and else the command's times."""
-    numbers = {key: value for key, value in result.items() if isinstance(value, float | int)}
-    return {key: value for key, value in numbers.items() if (key == "mib") == instance.samples_memory}
+def _times_and_memory(runs: list[Measured]) -> list[Measured]:
+    """Leave out the first round, in which memory was sampled, and add that memory to each of the others."""
+    memory = {key: value for key, value in runs[0].items() if key == "mib"} if runs else {}
+    return [{**run, **memory} for run in runs[1:]]
 
 
 def measure_loads(instance: Instance, rounds: int) -> dict[str, list[Measured]]:
@@ -178,14 +179,14 @@ def measure_loads(instance: Instance, rounds: int) -> dict[str, list[Measured]]:
     dump = ("sh", PROJECT_DIR / "benchmarks" / "dump_and_psql.sh", instance.folder)
     for number in range(rounds + 1):
         instance.samples_memory = number == 0
-        measured["load"].append(_measured(instance, instance.run(WRAPPER, "load")))
+        measured["load"].append(instance.run(WRAPPER, "load"))
         if number == 0 or number % 3 == 1:
             if shutil.which("sqlite3") and shutil.which("psql"):
-                measured["dump"].append(_measured(instance, instance.run(*dump)))
+                measured["dump"].append(instance.run(*dump))
             if shutil.which("pgloader"):
-                measured["pgloader"].append(_measured(instance, _pgloader(instance)))
+                measured["pgloader"].append(_pgloader(instance))
         print(f"round {number}: loads", file=sys.stderr)
-    return measured
+    return {name: _times_and_memory(runs) for name, runs in measured.items()}
 
 
 def _pgloader(instance: Instance) -> Measured:
@@ -196,7 +197,7 @@ def _pgloader(instance: Instance) -> Measured:
         instance.run("pgloader", f"sqlite://{instance.folder / name}", target)
         for name in ("app.db", "comment_llm_insights.db")
     ]
-    return {"wall": sum(run["wall"] for run in runs), "mib": max(run["mib"] for run in runs)}
+    return {"wall": sum(run["wall"] for run in runs), "mib": max(run.get("mib", 0) for run in runs)}
 
 
 def measure_help(instance: Instance) -> float:

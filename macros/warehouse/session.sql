@@ -1,8 +1,8 @@
 {#- What must hold in each session that builds. Plain dbt opens a session for each model. -#}
 
 {#-
-    Fix the settings that rows depend on, limit waits for locks unless the connection limits them, and hold a lock that a
-    run of the wrapper excludes. It lasts as long as the session, which ends with the model.
+    Fix the settings that rows depend on, limit waits for locks unless the connection limits them, and hold a lock that
+    a run of the wrapper excludes. It lasts as long as the session, which ends with the model.
 -#}
 {%- macro begin_session() -%}
     {{ fixed_settings() }};
@@ -29,7 +29,7 @@
     set standard_conforming_strings = on
 {%- endmacro -%}
 
-{#- Settings of this transaction only: resources as the vars allow, and no JIT compilation of short statements. -#}
+{#- Settings of this transaction only: resources as the vars allow, parallel plans, and no JIT compilation. -#}
 {%- macro tune_transaction() -%}
     set local work_mem = {{ text_literal(var('work_mem')) }};
     {%- if var('parallel_workers') is not none %}

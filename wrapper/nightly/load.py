@@ -160,8 +160,8 @@ class _Loading:
         self.on_progress(f"copying {path.name}")
         with copy_sqlite(setting, path, self.settings.storage_dir) as source:
             for number, table in enumerate(tables, start=1):
-                doing = f"loading {table.name} ({number} of {len(tables)} tables"
-                self.on_progress(f"{doing})")
+                doing = f"loading {table.name} ({number} of {len(tables)} tables)"
+                self.on_progress(doing)
                 self.copies[table.name] = copy = self._copy_table(source, table, doing)
                 if copy.replaced:
                     self.report(
@@ -193,7 +193,7 @@ class _Loading:
         rows = 0
         for chunk in chunks:
             rows += chunk.count(b"\n")
-            self.on_progress(f"{doing}, {rows:,} rows)")
+            self.on_progress(f"{doing}: {rows:,} rows")
             yield chunk
 
 

@@ -42,8 +42,7 @@ def test_interrupt_after_publishing_says_that_the_snapshots_are_published(
     assert process.returncode == 130
     assert (changed.log()[-1]["status"], changed.log()[-1]["error"]) == ("interrupted", INTERRUPTED)
     blocker.rollback()
-    after = changed.export("--user", "3")[0]["snapshot"]["message_count"]
-    assert after == before + 1
+    assert changed.export("--user", "3")[0]["snapshot"]["message_count"] == before + 1
 
 
 @pytest.mark.parametrize(
