@@ -50,8 +50,8 @@ def build(
     sources: dict[str, str],
     run_vars: dict[str, Any],
     on_progress: Callable[[str], None],
-) -> None:
-    """Build and test, and publish what the build selects of the scope that the vars name.
+) -> list[Any]:
+    """Build and test, publish what the build selects of the scope that the vars name, and return dbt's results.
 
     `sources` are the vars that locate WhiteBalloon's rows, `run_vars` those of this run alone, such as its scope.
     `on_progress` takes what is being done, and how many of dbt's nodes are done.
@@ -94,6 +94,7 @@ def build(
         # dbt counts a selection that matches nothing as a success.
         if not any(result.node.unique_id == what.target and result.status in _PASSED for result in results):
             raise BuildError(f"dbt did not complete: {what.target} was not built")
+    return results
 
 
 def invoke(

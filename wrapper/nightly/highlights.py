@@ -1,13 +1,14 @@
 """Publishing WhiteBalloon's current highlights without building snapshots."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 
 from wrapper.errors import ConfigurationError
-from wrapper.nightly import dbt_client, unchanged
+from wrapper.nightly import compiled, dbt_client, unchanged
 from wrapper.nightly.in_place import source_vars
 from wrapper.nightly.load import load_highlights
 from wrapper.nightly.unchanged import Inputs, Unit
@@ -48,14 +49,21 @@ def publish_if_changed(warehouse: Warehouse, inputs: Inputs, on_progress: Callab
         before = inputs.digest(cursor, Unit.HIGHLIGHTS)
         if unchanged.recall(cursor, settings, Unit.HIGHLIGHTS, Scope(), before) is not None:
             return
-    dbt_client.build(settings, dbt_client.HIGHLIGHTS, inputs.sources, {}, on_progress)
+        if compiled.publish(cursor, inputs):
+            remember(cursor, inputs, before)
+            return
+    results = dbt_client.build(settings, dbt_client.HIGHLIGHTS, inputs.sources, {}, on_progress)
     with warehouse.connection as connection, connection.cursor() as cursor:
-        remember(cursor, inputs, before)
+        remember(cursor, inputs, before, results)
 
 
-def remember(cursor: Cursor, inputs: Inputs, before: str | None) -> None:
-    """Remember that these highlights are published, if they have not changed since the digest `before`."""
+def remember(cursor: Cursor, inputs: Inputs, before: str | None, results: Sequence[Any] = ()) -> None:
+    """Remember that these highlights are published, if they have not changed since the digest `before`.
+
+    `results` are those of the build, if dbt published them.
+    """
     if before == inputs.digest(cursor, Unit.HIGHLIGHTS):
+        compiled.remember(cursor, inputs, results)
         unchanged.remember(cursor, inputs.settings, Unit.HIGHLIGHTS, Scope(), before, unchanged.Counts())
 
 

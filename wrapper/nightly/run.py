@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
@@ -120,6 +121,7 @@ def _run(settings: Settings, request: Request, entry: Entry, listener: Listener)
         holds_anything = _scope_holds_anything(warehouse, request.scope)
         before: dict[Unit, str | None] = {}
         counts = None
+        results: list[Any] = []
         if not holds_anything:
             listener.remark("nothing to do: the scope holds no membership and no published snapshot")
             counts = unchanged.Counts()
@@ -134,13 +136,13 @@ def _run(settings: Settings, request: Request, entry: Entry, listener: Listener)
             if request.accept_losses:
                 run_vars["accept_losses"] = True
             what = dbt_client.DRY_RUN if request.dry_run else dbt_client.NIGHTLY
-            dbt_client.build(settings, what, inputs.sources, run_vars, listener.progress)
+            results = dbt_client.build(settings, what, inputs.sources, run_vars, listener.progress)
         elif holds_anything:
             highlights.publish_if_changed(warehouse, inputs, listener.progress)
         with telling(lambda: built and not request.dry_run):
             if counts is None:
                 listener.progress("hashing")
-                _hash(warehouse, request, entry, inputs, before)
+                _hash(warehouse, request, entry, inputs, before, results)
             else:
                 _fill_in(entry, counts)
                 if holds_anything:
@@ -155,7 +157,12 @@ def _run(settings: Settings, request: Request, entry: Entry, listener: Listener)
 
 
 def _hash(
-    warehouse: Warehouse, request: Request, entry: Entry, inputs: unchanged.Inputs, before: dict[Unit, str | None]
+    warehouse: Warehouse,
+    request: Request,
+    entry: Entry,
+    inputs: unchanged.Inputs,
+    before: dict[Unit, str | None],
+    results: list[Any],
 ) -> None:
     """Hash what was built, and remember its inputs if they have not changed since the digests `before`."""
     settings, connection = warehouse.settings, warehouse.connection
@@ -169,7 +176,7 @@ def _hash(
         if before[Unit.SNAPSHOTS] == inputs.digest(cursor, Unit.SNAPSHOTS):
             counts = unchanged.Counts(target_users, attempted, outcome.generated, outcome.snapshots_digest)
             unchanged.remember(cursor, settings, Unit.SNAPSHOTS, request.scope, before[Unit.SNAPSHOTS], counts)
-        highlights.remember(cursor, inputs, before[Unit.HIGHLIGHTS])
+        highlights.remember(cursor, inputs, before[Unit.HIGHLIGHTS], results)
 
     try:
         outcome = hashes.store_hashes(connection, settings, request.scope, entry.run_id, request.dry_run, remember)

@@ -80,17 +80,21 @@ class Inputs:
     sources: dict[str, str]
     loaded: dict[str, str]
 
-    def digest(self, cursor: Cursor, unit: Unit) -> str | None:
-        """Return a digest of the current inputs of the unit.
-
-        Returns None if changes of WhiteBalloon's rows cannot be detected, for example behind a view.
-        """
-        found: dict[str, object] = {
+    def rules(self, cursor: Cursor) -> dict[str, object]:
+        """Return all but WhiteBalloon's rows that decides what is published."""
+        return {
             "project": project_digest(),
             "server": cursor.connection.info.server_version,
             "sources": self.sources,
             "vars": self.settings.vars,
         }
+
+    def digest(self, cursor: Cursor, unit: Unit) -> str | None:
+        """Return a digest of the current inputs of the unit.
+
+        Returns None if changes of WhiteBalloon's rows cannot be detected, for example behind a view.
+        """
+        found = self.rules(cursor)
         for table in filter(unit.reads, source_tables()):
             found[table.name] = self.loaded.get(table.name) or table_state(
                 cursor, sql.Identifier(self.settings.wb_schema, table.name)
@@ -169,11 +173,16 @@ def recall(cursor: Cursor, settings: Settings, unit: Unit, scope: Scope, inputs:
     return Counts(**row[1]) if row and row[0] == _published(cursor, settings, unit, scope) else None
 
 
-def _published(cursor: Cursor, settings: Settings, unit: Unit, scope: Scope) -> str:
-    """Return a digest of all published relations, and of the scope's rows in the unit's tables."""
+def published_relations(cursor: Cursor, settings: Settings) -> list[tuple[object, ...]]:
+    """Return the definitions and rights of all published relations, without their rows."""
     schema = sql.Identifier(settings.warehouse_schema).as_string(cursor)
     cursor.execute(_RELATIONS.format(columns=_COLUMNS), (schema, relations.PREFIX))
-    found: list[object] = [cursor.fetchall()]
+    return cursor.fetchall()
+
+
+def _published(cursor: Cursor, settings: Settings, unit: Unit, scope: Scope) -> str:
+    """Return a digest of all published relations, and of the scope's rows in the unit's tables."""
+    found: list[object] = [published_relations(cursor, settings)]
     for table in unit.tables(settings):
         cursor.execute(sql.SQL(_ROWS).format(table=table, condition=scope.predicate), scope.parameters())
         found.append(cursor.fetchone())

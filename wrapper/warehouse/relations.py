@@ -39,6 +39,8 @@ built_memberships = _intermediate("int_memberships")
 candidates = _intermediate("int_snapshot_candidates")
 # Written and read by nightly/unchanged.py.
 last_builds = _intermediate("last_builds")
+# Written and read by nightly/compiled.py.
+compiled_highlights = _intermediate("compiled_highlights")
 
 
 def source(settings: Settings, table: str) -> sql.Identifier:

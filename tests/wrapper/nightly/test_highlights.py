@@ -1,15 +1,21 @@
 """Bios are compared with WhiteBalloon's highlights as they are now, without a run."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import psycopg2
+import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from tests.wrapper.conftest import Wrapper, query
+from tests.wrapper.conftest import Wrapper, query, wait_until
 from tests.wrapper.warehouse.test_lock import LOCK
 from tests.wrapper.whiteballoon import WhiteBalloon
 
 HIGHLIGHTS = "select xmin::text, user_id from signal_profiles.signal_profile_highlights order by user_id"
+FRESHNESS = "signal_profiles.signal_profile_highlight_freshness"
+ROWS = "select to_jsonb(h) from signal_profiles.signal_profile_highlights as h order by user_id"
 SNAPSHOTS = "select xmin::text, user_id from signal_profiles.signal_profile_snapshots order by user_id, group_slug"
 
 
@@ -79,3 +85,125 @@ def test_highlights_selector_publishes_highlights_and_no_snapshots(
     wrapper.succeed("dbt", "build", "--selector", "highlights")
     assert query(warehouse, SNAPSHOTS) == before
     assert [user_id for _, user_id in query(warehouse, HIGHLIGHTS)] == [1]
+
+
+@pytest.fixture
+def without_dbt(tmp_path: Path) -> dict[str, str]:
+    """An environment in which a command that imports dbt fails."""
+    package = tmp_path / "without_dbt" / "dbt"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise RuntimeError('dbt was imported')")
+    return {"PYTHONPATH": str(package.parent)}
+
+
+def test_bios_that_changed_are_published_without_starting_dbt(
+    wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection, without_dbt: dict[str, str]
+) -> None:
+    stale = wrapper.export("--stale")
+    for line in stale[1:]:
+        write_bio(awkward, line)
+    awkward.execute("update user_profile_highlights set source_group = ' ', is_stale = 1 where user_id = 3")
+    found = json.loads(wrapper.succeed("freshness", "--json", **without_dbt).stdout)
+    assert found["counts"] == {"marked-stale": 1, "never-glazed": 1, "up-to-date": 7}
+
+    write_bio(awkward, stale[0])
+    entry = json.loads(wrapper.succeed("snapshot", "--json", "--all", **without_dbt).stdout)
+    assert (entry["built"], entry["unchanged"]) == (False, 10)
+    rows = query(warehouse, ROWS)
+    assert len(rows) == 9
+    wrapper.succeed("dbt", "build", "--selector", "highlights")
+    assert query(warehouse, ROWS) == rows
+
+
+def test_bios_that_fail_a_compiled_data_test_are_left_to_dbt(
+    wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection, without_dbt: dict[str, str]
+) -> None:
+    data_test = "select user_id from signal_profiles_intermediate.int_highlights where snapshot_hash is null"
+    query(
+        warehouse,
+        "update signal_profiles_intermediate.compiled_highlights "
+        f"set statements = statements[:1] || '{data_test}'::text || statements[2:]",
+    )
+    stale = wrapper.export("--stale")
+    write_bio(awkward, stale[0])
+    wrapper.succeed("freshness", **without_dbt)
+    candidates = "select xmin::text, user_id from signal_profiles_intermediate.int_highlights"
+    before = [query(warehouse, rows) for rows in (candidates, HIGHLIGHTS)]
+    assert len(before[1]) == 1
+    write_bio(awkward, {**stale[1], "snapshot_hash": None})
+    assert "dbt was imported" in wrapper("freshness", **without_dbt).stderr
+    assert [query(warehouse, rows) for rows in (candidates, HIGHLIGHTS)] == before
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        f"drop view {FRESHNESS}",
+        f"create or replace view {FRESHNESS} as select user_id, group_slug, true as is_fresh, 'x'::text as reason, "
+        "snapshot_hash, snapshot_last_seen_at as last_seen_at from signal_profiles.signal_profile_highlights",
+        "drop table signal_profiles_intermediate.int_highlights",
+        "drop schema signal_profiles_intermediate cascade",
+    ],
+)
+def test_bios_that_changed_are_published_after_an_edit_by_hand(
+    wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection, edit: str
+) -> None:
+    definition = f"select pg_get_viewdef('{FRESHNESS}'::regclass)"
+    before = query(warehouse, definition)
+    for line in wrapper.export("--stale"):
+        write_bio(awkward, line)
+    query(warehouse, edit)
+    assert json.loads(wrapper.succeed("freshness", "--json").stdout)["counts"] == {"up-to-date": 9}
+    assert query(warehouse, definition) == before
+
+
+def test_role_that_the_settings_name_now_may_read_bios_that_are_published_next(
+    wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
+) -> None:
+    (wrapper.cwd / "vars.yml").write_text("bio_roles: [pg_monitor]")
+    write_bio(awkward, wrapper.export("--stale")[0])
+    wrapper.succeed("freshness", SNAPSHOT_VARS="vars.yml")
+    may_read = f"select has_table_privilege('pg_monitor', '{FRESHNESS}', 'select')"
+    assert query(warehouse, may_read) == [(True,)]
+
+
+def test_two_bios_of_one_member_fail_a_data_test_and_are_not_published(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, make_database: Callable[[], str]
+) -> None:
+    whiteballoon.group(1)
+    whiteballoon.comment(1, "hello")
+    wrapper.read_in_place(whiteballoon, make_database())
+    postgres = psycopg2.connect(wrapper.environ["DATABASE_URL"])
+    postgres.autocommit = True
+    query(
+        postgres,
+        "create table wb.user_profile_highlights (user_id integer, source_group varchar, snapshot_hash varchar, "
+        "snapshot_last_seen_at timestamp, stale_after timestamp, is_stale boolean, manual_override boolean)",
+    )
+    wrapper.snapshot("--all")
+    query(postgres, "insert into wb.user_profile_highlights (user_id) values (1)")
+    wrapper.succeed("freshness")
+    before = query(postgres, HIGHLIGHTS)
+    assert len(before) == 1
+    query(postgres, "insert into wb.user_profile_highlights (user_id) values (1)")
+    refused = wrapper("freshness")
+    assert (refused.code, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("wrapper: data test grain_int_highlights_")
+    assert query(postgres, HIGHLIGHTS) == before
+    postgres.close()
+
+
+def test_killed_refresh_leaves_the_bios_as_they_were(
+    wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection, blocker: Connection
+) -> None:
+    for line in wrapper.export("--stale"):
+        write_bio(awkward, line)
+    query(blocker, "lock table signal_profiles.signal_profile_highlights in share mode")
+    refreshing = wrapper.start("freshness")
+    waiting = "select count(*) from pg_locks where not granted and relation::regclass::text like '%profile_highlights'"
+    wait_until(lambda: query(warehouse, waiting) == [(1,)])
+    refreshing.kill()
+    blocker.rollback()
+    wait_until(lambda: query(warehouse, waiting) == [(0,)])
+    assert query(warehouse, HIGHLIGHTS) == []
+    assert wrapper.export("--stale") == []

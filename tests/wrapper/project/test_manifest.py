@@ -14,6 +14,7 @@ from wrapper import LinkStat, SignalProfileSnapshot, TagStat
 from wrapper.dbt_project import PROJECT_DIR, project_vars
 
 PUBLISHED = "model.signal_profiles.signal_profile_snapshots"
+FIRST = "model.signal_profiles.int_highlights"
 HIGHLIGHTS = "model.signal_profiles.signal_profile_highlights"
 TABLES = {
     PUBLISHED,
@@ -81,6 +82,20 @@ def test_data_tests_read_only_what_the_published_rows_are_built_from(parsed: tup
         assert not test.config.store_failures_as, test.name
         assert test.depends_on.nodes, test.name
         assert any(set(test.depends_on.nodes) <= before_publishing for before_publishing in units), test.name
+
+
+def test_highlights_are_tables_replaced_whole_and_a_view(parsed: tuple[Any, list[str]]) -> None:
+    """The wrapper repeats what dbt compiled for them, in these two ways alone."""
+    manifest = parsed[0]
+    manifest.build_parent_and_child_maps()
+    unit = {
+        node.name: (node.config.materialized, node.config.incremental_strategy)
+        for node in manifest.nodes.values()
+        if node.resource_type == "model" and FIRST in {node.unique_id, *ancestors(manifest, node.unique_id)}
+    }
+    view = unit.pop("signal_profile_highlight_freshness")
+    assert view[0] == "published_view"
+    assert unit == {"int_highlights": ("table", None), "signal_profile_highlights": ("incremental", "replace_all")}
 
 
 def test_intermediate_tests_left_to_pull_requests_check_private_keys_only(parsed: tuple[Any, list[str]]) -> None:
