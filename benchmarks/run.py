@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import shutil
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -205,14 +206,23 @@ def measure_help(instance: Instance) -> float:
     return float(statistics.median(instance.run(WRAPPER, "--help")["wall"] for _ in range(9)))
 
 
-def measure_example() -> float:
-    """Return the median seconds of an unchanged night with the example database, in which it starts its own server."""
+def measure_example() -> Measured:
+    """Return the median seconds with the example database, each time including the start of the embedded server.
+
+    They are those of an unchanged night, and of `wrapper freshness` after a bio has changed.
+    """
     instance = Instance("example", make_example)
     try:
         instance.rebuild()
     finally:
         instance.stop()
-    return float(statistics.median(instance.night(changed=False)["wall"] for _ in range(9)))
+    seconds: dict[str, list[float]] = {"example": [], "refresh": []}
+    for _ in range(9):
+        seconds["example"].append(instance.night(changed=False)["wall"])
+        with contextlib.closing(sqlite3.connect(instance.app)) as app, app:
+            app.execute("update user_profile_highlights set is_stale = not is_stale")
+        seconds["refresh"].append(instance.run(WRAPPER, "freshness", "--json")["wall"])
+    return {name: statistics.median(measured) for name, measured in seconds.items()}
 
 
 def measure_memory() -> dict[str, dict[str, float]]:
@@ -263,7 +273,7 @@ def main(comments: int, rounds: int) -> None:
         }
     finally:
         instance.stop()
-    results["example"] = measure_example()
+    results |= measure_example()
     if comments == 1_000_000:
         results["memory"] = measure_memory()
     path = report.RESULTS_DIR / f"{comments}.json"
