@@ -8,6 +8,7 @@ import click
 
 from wrapper.commands.options import SLUGS, USERS, scope
 from wrapper.commands.output import Progress, say
+from wrapper.wording import counted
 
 
 @click.command()
@@ -135,8 +136,9 @@ def dbt(arguments: tuple[str, ...]) -> None:
 def _summary(entry: Any) -> str:
     verb = "would publish" if entry.dry_run else "published"
     return (
-        f"{verb} {entry.generated} snapshots of {entry.target_users} members "
-        f"({entry.attempted} memberships, {entry.skipped} without comments) in {entry.duration_seconds:.1f} s\n"
+        f"{verb} {counted(entry.generated, 'snapshot')} of {counted(entry.target_users, 'member')} "
+        f"({counted(entry.attempted, 'membership')}, {entry.skipped} without comments) "
+        f"in {entry.duration_seconds:.1f} s\n"
         f"  {entry.changed} changed, {entry.unchanged} unchanged, {entry.removed} removed\n"
         f"  digest {entry.snapshots_digest}"
     )

@@ -21,6 +21,7 @@ from wrapper.nightly.after_publishing import telling
 from wrapper.settings import Settings
 from wrapper.warehouse.connection import connect
 from wrapper.warehouse.error_text import first_line
+from wrapper.wording import counted
 
 PUBLISHED = "model.signal_profiles.signal_profile_snapshots"
 CANDIDATE = "model.signal_profiles.int_snapshot_candidates"
@@ -206,7 +207,8 @@ def _failure(result: Any) -> str:
         )
     if result.status == "fail":
         name = result.node.name
-        return f"data test {name} failed on {result.failures} rows (wrapper dbt test --select {name} repeats it)"
+        rows = counted(result.failures, "row")
+        return f"data test {name} failed on {rows} (wrapper dbt test --select {name} repeats it)"
     return one_line(result.message or f"{result.node.name} failed")
 
 

@@ -11,6 +11,7 @@ from wrapper.reading.published import reading
 from wrapper.reading.terminal import safe, table
 from wrapper.warehouse import relations
 from wrapper.warehouse.connection import Warehouse
+from wrapper.wording import counted
 
 # The reasons of the freshness view, in its order.
 REASONS = {
@@ -54,7 +55,7 @@ def read_freshness(warehouse: Warehouse) -> Freshness:
 def print_freshness(console: Console, found: Freshness) -> None:
     """Print how many bios must be rewritten, how many there are by reason, and the members to write for."""
     verb = "needs" if len(found.to_rewrite) == 1 else "need"
-    console.print(f"{len(found.to_rewrite)} of {sum(found.counts.values())} members {verb} a new bio.")
+    console.print(f"{len(found.to_rewrite)} of {counted(sum(found.counts.values()), 'member')} {verb} a new bio.")
     rows = [(str(count), reason, REASONS.get(reason, "")) for reason, count in found.counts.items()]
     if rows:
         console.print()

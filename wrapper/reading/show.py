@@ -20,6 +20,7 @@ from wrapper.snapshot import SignalProfileSnapshot
 from wrapper.warehouse import relations
 from wrapper.warehouse.connection import Warehouse
 from wrapper.warehouse.snapshots import SNAPSHOT_COLUMNS
+from wrapper.wording import counted
 
 _BIO_STYLES = {"fresh": "green", "stale": "yellow", "missing": "yellow"}
 
@@ -117,7 +118,7 @@ def print_cards(console: Console, cards: list[Card]) -> None:
     """Print a card for each snapshot, in a panel on a terminal; of several, a line that lists them comes first."""
     if len(cards) > 1:
         groups = [
-            Text.assemble(safe(card.snapshot.group_slug), f" ({_messages(card.snapshot.message_count)})")
+            Text.assemble(safe(card.snapshot.group_slug), f" ({counted(card.snapshot.message_count, 'message')})")
             for card in cards
         ]
         console.print(_title(cards[0]) + Text(f" is in {len(cards)} groups: ") + Text(", ").join(groups))
@@ -133,10 +134,6 @@ def print_cards(console: Console, cards: list[Card]) -> None:
 def _title(card: Card) -> Text:
     name = Text() if card.user_name is None else Text.assemble(" (@", safe(card.user_name), ")")
     return Text.assemble("user ", str(card.snapshot.user_id), name)
-
-
-def _messages(count: int) -> str:
-    return "1 message" if count == 1 else f"{count} messages"
 
 
 def _parts(console: Console, card: Card) -> list[RenderableType]:

@@ -85,7 +85,7 @@ def test_run_without_a_network_publishes(run: Run) -> None:
     if not without_network():
         pytest.skip("no network namespace can be made here")
     assert run.code == 0, run.stderr
-    assert "published 1 snapshots" in run.stderr
+    assert "published 1 snapshot of 1 member (1 membership, 0 without comments)" in run.stderr
 
 
 def test_python_during_a_run_asks_for_the_statsd_address_only(run: Run) -> None:

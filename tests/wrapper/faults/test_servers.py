@@ -79,7 +79,7 @@ def test_run_when_the_external_server_crashes_fails_cleanly_and_keeps_the_rows(
         own_server.embedded.start(on_demand=False)
         assert exported(wrapper) == before
     assert set(codes) <= {0, 1, 2}
-    assert len(codes) - codes.count(0) >= amount(0, 1)
+    assert codes.count(0) < len(codes)
     wrapper.snapshot("--all")
     record_property("runs that failed of servers stopped", f"{len(codes) - codes.count(0)} of {len(codes)}")
 
@@ -94,19 +94,20 @@ def test_run_when_the_embedded_server_crashes_fails_cleanly_and_keeps_the_rows(
     del wrapper.environ["WAREHOUSE_URL"]
     wrapper.snapshot("--all")
     before = exported(wrapper)
+    seconds = wrapper.snapshot("--all", "--rebuild")["duration_seconds"]
     data_dir = wrapper.cwd / "storage" / "postgres"
     rng = random.Random(4)
     codes = []
     for _ in range(amount(1, 10)):
         process = wrapper.start("snapshot", "--all", "--rebuild", "--json")
         wait_until((data_dir / "postmaster.pid").exists)
-        time.sleep(rng.uniform(0.5, 5))
+        time.sleep(rng.uniform(0, 0.9) * seconds)
         crash(data_dir)
         codes.append(check_failure(wrapper, process))
         # The next command starts it, and it recovers by itself.
         assert exported(wrapper) == before
     assert set(codes) <= {0, 1, 2}
-    assert len(codes) - codes.count(0) >= amount(0, 1)
+    assert codes.count(0) < len(codes)
     wrapper.snapshot("--all")
     assert wrapper.succeed("db", "status").stdout == "stopped\n"
     record_property("runs that failed of servers stopped", f"{len(codes) - codes.count(0)} of {len(codes)}")

@@ -159,7 +159,7 @@ def test_run_log_has_one_line_per_run_and_json_prints_the_same_entry(
     assert [entry["user_ids"] for entry in entries] == [None, [99], [1]]
     assert log.stat().st_mode & 0o777 == 0o600
     assert done.stderr.startswith("warning: ") is False
-    assert "published 2 snapshots of 1 members (2 memberships, 0 without comments)" in done.stderr
+    assert "published 2 snapshots of 1 member (2 memberships, 0 without comments)" in done.stderr
 
 
 def test_run_with_an_empty_scope_succeeds_with_nothing_to_do(wrapper: Wrapper, two_groups: WhiteBalloon) -> None:
