@@ -261,6 +261,15 @@ def warehouse(wrapper: Wrapper) -> Iterator[Connection]:
 
 
 @pytest.fixture
+def without_dbt(tmp_path: Path) -> dict[str, str]:
+    """An environment in which a command that imports dbt fails."""
+    package = tmp_path / "without_dbt" / "dbt"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise RuntimeError('dbt was imported')")
+    return {"PYTHONPATH": str(package.parent)}
+
+
+@pytest.fixture
 def blocker(wrapper: Wrapper) -> Iterator[Connection]:
     """Another connection, whose transaction stays open and keeps its locks until it is rolled back."""
     connection = psycopg2.connect(wrapper.environ["WAREHOUSE_URL"])

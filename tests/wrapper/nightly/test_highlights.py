@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -85,15 +84,6 @@ def test_highlights_selector_publishes_highlights_and_no_snapshots(
     wrapper.succeed("dbt", "build", "--selector", "highlights")
     assert query(warehouse, SNAPSHOTS) == before
     assert [user_id for _, user_id in query(warehouse, HIGHLIGHTS)] == [1]
-
-
-@pytest.fixture
-def without_dbt(tmp_path: Path) -> dict[str, str]:
-    """An environment in which a command that imports dbt fails."""
-    package = tmp_path / "without_dbt" / "dbt"
-    package.mkdir(parents=True)
-    (package / "__init__.py").write_text("raise RuntimeError('dbt was imported')")
-    return {"PYTHONPATH": str(package.parent)}
 
 
 def test_bios_that_changed_are_published_without_starting_dbt(

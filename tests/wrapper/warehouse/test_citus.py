@@ -22,6 +22,7 @@ from examples.make_whiteballoon import main as make_example
 from tests.wrapper.conftest import Wrapper, query, wait_until
 from tests.wrapper.faults.test_kills import History, random_moment, send
 from tests.wrapper.faults.test_views_and_migrations import DAMAGE, REPAIR
+from tests.wrapper.nightly.test_highlights import write_bio
 from tests.wrapper.rules.test_rows import awkward_whiteballoon, exported
 from tests.wrapper.warehouse.test_lock import LOCK
 from tests.wrapper.warehouse.test_versions import digest_of
@@ -179,6 +180,16 @@ def test_candidates_and_bio_inputs_are_aggregated_on_the_workers(
 def test_run_on_citus_when_nothing_has_changed_builds_nothing(distributed: Wrapper) -> None:
     entry = distributed.snapshot("--all")
     assert (entry["built"], entry["changed"], entry["unchanged"]) == (False, 0, entry["generated"])
+
+
+def test_bios_that_changed_are_published_on_citus_without_starting_dbt(
+    wrapper: Wrapper, whiteballoon: WhiteBalloon, published: list[dict[str, Any]], without_dbt: dict[str, str]
+) -> None:
+    for line in wrapper.export("--stale"):
+        write_bio(whiteballoon, line)
+    members = len({row["user_id"] for row in published})
+    found = json.loads(wrapper.succeed("freshness", "--json", **without_dbt).stdout)
+    assert found["counts"] == {"up-to-date": members}
 
 
 def test_scoped_run_on_citus_replaces_its_scope_and_a_dry_run_nothing(
