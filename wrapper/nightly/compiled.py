@@ -12,7 +12,7 @@ from wrapper.warehouse import relations
 
 # The unit is this model and all that is built from it, as in the selector `highlights` of selectors.yml.
 _FIRST_MODEL = "model.signal_profiles.int_highlights"
-_REPLACE_ROWS = sql.SQL("delete from {0}; insert into {0} ({1}) {2}; analyze {0}")
+_REPLACE_ROWS = sql.SQL("delete from {0}; insert into {0} ({1}) select {1} from ({2}) as built; analyze {0}")
 
 
 def publish(cursor: Cursor, inputs: Inputs) -> bool:
@@ -75,7 +75,7 @@ def _statements(cursor: Cursor, results: Sequence[Any]) -> Iterator[str]:
         if node.resource_type == "test":
             yield node.compiled_code
         elif node.config.materialized != "published_view":
-            query = sql.SQL(node.compiled_code)
-            cursor.execute(sql.SQL("select * from ({}) as built limit 0").format(query))
+            relation = sql.SQL(node.relation_name)
+            cursor.execute(sql.SQL("select * from {} limit 0").format(relation))
             columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in cursor.description or ())
-            yield _REPLACE_ROWS.format(sql.SQL(node.relation_name), columns, query).as_string(cursor)
+            yield _REPLACE_ROWS.format(relation, columns, sql.SQL(node.compiled_code)).as_string(cursor)
