@@ -187,7 +187,7 @@ TARGETS: list[tuple[str, float, Measure]] = [
     ("changed night at 5,000,000 / at 1,000,000", 5.2, _growth("changed night")),
     ("statements / DuckDB over Postgres", 1.5, _ratio("statements", "DuckDB")),
     ("example database, unchanged night, seconds", 1.5, lambda result, _: float(result["example"])),
-    ("example database, freshness after bios changed, seconds", 1, lambda result, _: float(result["refresh"])),
+    ("example database, freshness after highlights changed, seconds", 1, lambda result, _: float(result["refresh"])),
     ("peak memory of the wrapper at a hundred times the snapshots", 1.1, _memory),
     ("statements / floor", 12, _ratio("statements", "floor")),
     ("statements / the Python script over Postgres", 0.2, _ratio("statements", "script")),

@@ -209,7 +209,7 @@ def measure_help(instance: Instance) -> float:
 def measure_example() -> Measured:
     """Return the median seconds with the example database, each time including the start of the embedded server.
 
-    They are those of an unchanged night, and of `wrapper freshness` after a bio has changed.
+    They are those of an unchanged night, and of `wrapper freshness` after highlights have changed.
     """
     instance = Instance("example", make_example)
     try:

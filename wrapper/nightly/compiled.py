@@ -1,4 +1,4 @@
-"""Publishing highlights by the statements that dbt compiled for them, since dbt takes longer to start than they do."""
+"""Publishing highlights by statements that dbt compiled, since they take far less time than the start of dbt."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -7,12 +7,12 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 
-from wrapper.nightly.unchanged import Inputs, digest, published_relations
+from wrapper.nightly.unchanged import Inputs, Unit, digest, published_relations
 from wrapper.warehouse import relations
 
 # The unit is this model and all that is built from it, as in the selector `highlights` of selectors.yml.
 _FIRST_MODEL = "model.signal_profiles.int_highlights"
-_REPLACE_ROWS = sql.SQL("delete from {0}; insert into {0} ({1}) select {1} from ({2}) as built; analyze {0}")
+_REPLACE_ROWS = sql.SQL("{empty} {table}; insert into {table} ({columns}) select {columns} from ({query}) as built")
 
 
 def publish(cursor: Cursor, inputs: Inputs) -> bool:
@@ -21,22 +21,31 @@ def publish(cursor: Cursor, inputs: Inputs) -> bool:
     It is possible if only rows have changed since dbt compiled the statements, and if none of these fails.
     """
     table = relations.compiled_highlights(inputs.settings)
-    if not relations.exists(cursor, table):
-        return False
-    cursor.execute(
-        sql.SQL("select statements from {} where compiled_from = %s").format(table), (_compiled_from(cursor, inputs),)
-    )
-    row = cursor.fetchone()
-    if row is None:
-        return False
+    published = sql.SQL(", ").join(Unit.HIGHLIGHTS.tables(inputs.settings))
     try:
-        for statement in row[0]:
+        cursor.execute(
+            # What somebody else may have written is not executed.
+            sql.SQL(
+                """
+                select statements
+                from {} as compiled inner join pg_class on pg_class.oid = compiled.tableoid
+                where compiled_from = %s and pg_get_userbyid(relowner) = current_user
+                """
+            ).format(table),
+            (_compiled_from(cursor, inputs),),
+        )
+        [statements] = cursor.fetchone() or [[]]
+        # Once WhiteBalloon's own table is read, its migrations wait for this transaction, which must not wait itself.
+        cursor.execute(sql.SQL("lock table {} in share update exclusive mode").format(published))
+        for statement in statements:
             cursor.execute(statement)
             # The query of a data test finds the rows that fail it.
             if cursor.description and cursor.fetchone():
                 break
         else:
-            return True
+            if statements:
+                cursor.execute(sql.SQL("analyze {}").format(published))
+                return True
     except (psycopg2.ProgrammingError, psycopg2.IntegrityError, psycopg2.DataError):
         # dbt re-creates a missing table, and names what failed.
         pass
@@ -46,20 +55,20 @@ def publish(cursor: Cursor, inputs: Inputs) -> bool:
 
 def remember(cursor: Cursor, inputs: Inputs, results: Sequence[Any]) -> None:
     """Store what dbt compiled for the highlights, if these results of a build are not empty."""
-    if statements := list(_statements(cursor, results)):
-        cursor.execute(
-            sql.SQL(
-                """
-                drop table if exists {0};
-                create table {0} as select %s::text as compiled_from, %s::text[] as statements
-                """
-            ).format(relations.compiled_highlights(inputs.settings)),
-            (_compiled_from(cursor, inputs), statements),
-        )
+    statements = list(_statements(cursor, results))
+    if not statements:
+        return
+    table = relations.compiled_highlights(inputs.settings)
+    if not relations.exists(cursor, table):
+        cursor.execute(sql.SQL("create table {} (compiled_from text, statements text[])").format(table))
+    cursor.execute(
+        sql.SQL("delete from {0}; insert into {0} values (%s, %s)").format(table),
+        (_compiled_from(cursor, inputs), statements),
+    )
 
 
 def _compiled_from(cursor: Cursor, inputs: Inputs) -> str:
-    """Return a digest of what the statements depend on, and of the relations, whose definitions they do not change."""
+    """Return a digest of what the statements depend on, and of the published relations, of which they replace rows."""
     database = cursor.connection.info.dbname
     return digest([database, inputs.rules(cursor), published_relations(cursor, inputs.settings)])
 
@@ -75,7 +84,12 @@ def _statements(cursor: Cursor, results: Sequence[Any]) -> Iterator[str]:
         if node.resource_type == "test":
             yield node.compiled_code
         elif node.config.materialized != "published_view":
-            relation = sql.SQL(node.relation_name)
-            cursor.execute(sql.SQL("select * from {} limit 0").format(relation))
-            columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in cursor.description or ())
-            yield _REPLACE_ROWS.format(relation, columns, sql.SQL(node.compiled_code)).as_string(cursor)
+            table = sql.SQL(node.relation_name)
+            cursor.execute(sql.SQL("select * from {} limit 0").format(table))
+            yield _REPLACE_ROWS.format(
+                # No dead rows in the table that dbt would re-create; a published table goes on being read.
+                empty=sql.SQL("truncate" if node.config.materialized == "table" else "delete from"),
+                table=table,
+                columns=sql.SQL(", ").join(sql.Identifier(column.name) for column in cursor.description or ()),
+                query=sql.SQL(node.compiled_code),
+            ).as_string(cursor)

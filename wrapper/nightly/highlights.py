@@ -3,11 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 
-from wrapper.errors import ConfigurationError
+from wrapper.errors import BuildError, ConfigurationError
 from wrapper.nightly import compiled, dbt_client, unchanged
 from wrapper.nightly.in_place import source_vars
 from wrapper.nightly.load import load_highlights
@@ -17,6 +18,7 @@ from wrapper.settings import Settings
 from wrapper.warehouse import relations
 from wrapper.warehouse.connection import NOTHING_PUBLISHED, Warehouse
 from wrapper.warehouse.contract import check_version
+from wrapper.warehouse.error_text import first_line
 from wrapper.warehouse.rights import check_rights
 
 
@@ -42,19 +44,23 @@ def refresh(warehouse: Warehouse) -> None:
 def publish_if_changed(warehouse: Warehouse, inputs: Inputs, on_progress: Callable[[str], None]) -> None:
     """Publish the loaded highlights, unless they are published already.
 
-    Raises BuildError if a data test fails.
+    Raises BuildError if a data test or the warehouse fails.
     """
     settings = warehouse.settings
-    with warehouse.connection as connection, connection.cursor() as cursor:
-        before = inputs.digest(cursor, Unit.HIGHLIGHTS)
-        if unchanged.recall(cursor, settings, Unit.HIGHLIGHTS, Scope(), before) is not None:
-            return
-        if compiled.publish(cursor, inputs):
-            remember(cursor, inputs, before)
-            return
-    results = dbt_client.build(settings, dbt_client.HIGHLIGHTS, inputs.sources, {}, on_progress)
-    with warehouse.connection as connection, connection.cursor() as cursor:
-        remember(cursor, inputs, before, results)
+    try:
+        with warehouse.connection as connection, connection.cursor() as cursor:
+            before = inputs.digest(cursor, Unit.HIGHLIGHTS)
+            if unchanged.recall(cursor, settings, Unit.HIGHLIGHTS, Scope(), before) is not None:
+                return
+        with warehouse.connection as connection, connection.cursor() as cursor:
+            if compiled.publish(cursor, inputs):
+                remember(cursor, inputs, before)
+                return
+        results = dbt_client.build(settings, dbt_client.HIGHLIGHTS, inputs.sources, {}, on_progress)
+        with warehouse.connection as connection, connection.cursor() as cursor:
+            remember(cursor, inputs, before, results)
+    except psycopg2.Error as error:
+        raise BuildError(f"publishing the highlights failed: {first_line(error)}") from error
 
 
 def remember(cursor: Cursor, inputs: Inputs, before: str | None, results: Sequence[Any] = ()) -> None:
@@ -62,8 +68,8 @@ def remember(cursor: Cursor, inputs: Inputs, before: str | None, results: Sequen
 
     `results` are those of the build, if dbt published them.
     """
+    compiled.remember(cursor, inputs, results)
     if before == inputs.digest(cursor, Unit.HIGHLIGHTS):
-        compiled.remember(cursor, inputs, results)
         unchanged.remember(cursor, inputs.settings, Unit.HIGHLIGHTS, Scope(), before, unchanged.Counts())
 
 

@@ -82,7 +82,12 @@ def load_highlights(warehouse: Warehouse) -> dict[str, str]:
             if source.has_table(table):
                 source.connection.text_factory = bytes
                 chunks = list(CopyLines(source, table).chunks())
-    with _failing(), warehouse.connection as connection, connection.cursor() as cursor:
+    with (
+        _failing(),
+        _naming_duplicates(DATABASE_SETTING, settings.sqlite_path, table),
+        warehouse.connection as connection,
+        connection.cursor() as cursor,
+    ):
         return {table.name: _replace(cursor, settings, table, iter(chunks)).digest}
 
 
@@ -132,6 +137,15 @@ def _failing() -> Iterator[None]:
         raise ConfigurationError(f"the warehouse refused the load: {first_line(error)}") from error
 
 
+@contextlib.contextmanager
+def _naming_duplicates(setting: str, path: Path | None, table: SourceTable) -> Iterator[None]:
+    """Turn a refused primary key into ConfigurationError."""
+    try:
+        yield
+    except psycopg2.errors.UniqueViolation as error:
+        raise ConfigurationError(f"{setting}: {path}: table {table.name} has two rows with one {table.key}") from error
+
+
 def _without_table(source: SqliteSource, table: SourceTable) -> ConfigurationError:
     return ConfigurationError(
         f"{source.setting}: {source.path} has no table {table.name}: is it a WhiteBalloon database?"
@@ -179,12 +193,8 @@ class _Loading:
         copy = None if self.reload else loaded.recall(self.cursor, self.settings, table, pages)
         if copy is None:
             lines = CopyLines(source, table)
-            try:
+            with _naming_duplicates(source.setting, source.path, table):
                 copy = _replace(self.cursor, self.settings, table, self._counting(lines.chunks(), doing))
-            except psycopg2.errors.UniqueViolation as error:
-                raise ConfigurationError(
-                    f"{source.setting}: {source.path}: table {table.name} has two rows with one {table.key}"
-                ) from error
             copy = dataclasses.replace(copy, replaced=lines.replaced)
             loaded.remember(self.cursor, self.settings, table, pages, copy)
         return copy

@@ -33,8 +33,9 @@ class RunLock:
             time.sleep(min(_POLL_SECONDS, max(deadline - time.monotonic(), 0)))
 
     def release(self) -> None:
-        """Release the lock."""
-        self._scalar("select pg_advisory_unlock(hashtextextended(%s, 0))", self._name)
+        """Release the lock, which a closed session no longer holds."""
+        if not self._connection.closed:
+            self._scalar("select pg_advisory_unlock(hashtextextended(%s, 0))", self._name)
 
     def is_held(self) -> bool:
         """Return whether the lock is still held; it is lost if its session is terminated."""

@@ -1,7 +1,8 @@
 """Bios are compared with WhiteBalloon's highlights as they are now, without a run."""
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg2
@@ -12,6 +13,8 @@ from tests.wrapper.conftest import Wrapper, query, wait_until
 from tests.wrapper.warehouse.test_lock import LOCK
 from tests.wrapper.whiteballoon import WhiteBalloon
 
+TABLE = "signal_profiles.signal_profile_highlights"
+WAITING = f"select count(*) from pg_locks where not granted and relation = '{TABLE}'::regclass"
 HIGHLIGHTS = "select xmin::text, user_id from signal_profiles.signal_profile_highlights order by user_id"
 FRESHNESS = "signal_profiles.signal_profile_highlight_freshness"
 ROWS = "select to_jsonb(h) from signal_profiles.signal_profile_highlights as h order by user_id"
@@ -125,6 +128,26 @@ def test_bios_that_fail_a_compiled_data_test_are_left_to_dbt(
     assert [query(warehouse, rows) for rows in (candidates, HIGHLIGHTS)] == before
 
 
+def test_statements_in_a_table_of_another_owner_are_left_alone(
+    wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection, without_dbt: dict[str, str]
+) -> None:
+    query(warehouse, "alter table signal_profiles_intermediate.compiled_highlights owner to pg_monitor")
+    write_bio(awkward, wrapper.export("--stale")[0])
+    assert "dbt was imported" in wrapper("freshness", **without_dbt).stderr
+
+
+def test_two_bios_of_one_member_in_sqlite_are_an_error_that_names_the_table(
+    wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
+) -> None:
+    line = wrapper.export("--stale")[0]
+    write_bio(awkward, line)
+    awkward.execute("alter table user_profile_highlights rename to keyed")
+    awkward.execute("create table user_profile_highlights as select * from keyed union all select * from keyed")
+    refused = wrapper("freshness")
+    message = "DATABASE_URL: data/app.db: table user_profile_highlights has two rows with one user_id"
+    assert (refused.code, refused.stdout, refused.stderr) == (2, "", f"wrapper: {message}\n")
+
+
 @pytest.mark.parametrize(
     "edit",
     [
@@ -157,9 +180,9 @@ def test_role_that_the_settings_name_now_may_read_bios_that_are_published_next(
     assert query(warehouse, may_read) == [(True,)]
 
 
-def test_two_bios_of_one_member_fail_a_data_test_and_are_not_published(
-    wrapper: Wrapper, whiteballoon: WhiteBalloon, make_database: Callable[[], str]
-) -> None:
+@pytest.fixture
+def in_place(wrapper: Wrapper, whiteballoon: WhiteBalloon, make_database: Callable[[], str]) -> Iterator[Connection]:
+    """A connection to a WhiteBalloon on Postgres, published but for the bio of its member, which the wrapper reads."""
     whiteballoon.group(1)
     whiteballoon.comment(1, "hello")
     wrapper.read_in_place(whiteballoon, make_database())
@@ -172,15 +195,47 @@ def test_two_bios_of_one_member_fail_a_data_test_and_are_not_published(
     )
     wrapper.snapshot("--all")
     query(postgres, "insert into wb.user_profile_highlights (user_id) values (1)")
+    yield postgres
+    postgres.close()
+
+
+def test_two_bios_of_one_member_fail_a_data_test_and_are_not_published(wrapper: Wrapper, in_place: Connection) -> None:
     wrapper.succeed("freshness")
-    before = query(postgres, HIGHLIGHTS)
+    before = query(in_place, HIGHLIGHTS)
     assert len(before) == 1
-    query(postgres, "insert into wb.user_profile_highlights (user_id) values (1)")
+    query(in_place, "insert into wb.user_profile_highlights (user_id) values (1)")
     refused = wrapper("freshness")
     assert (refused.code, refused.stdout) == (1, "")
     assert refused.stderr.startswith("wrapper: data test grain_int_highlights_")
-    assert query(postgres, HIGHLIGHTS) == before
-    postgres.close()
+    assert query(in_place, HIGHLIGHTS) == before
+
+
+def test_migration_of_whiteballoon_does_not_wait_for_highlights_that_wait_to_be_published(
+    wrapper: Wrapper, in_place: Connection
+) -> None:
+    with contextlib.closing(psycopg2.connect(wrapper.environ["DATABASE_URL"])) as analyst:
+        query(analyst, f"lock table {TABLE} in share mode")
+        refreshing = wrapper.start("freshness")
+        wait_until(lambda: query(in_place, WAITING) == [(1,)])
+        query(in_place, "set lock_timeout = '1s'; alter table wb.user_profile_highlights add column more integer")
+    refreshing.communicate()
+    assert refreshing.wait() == 0
+    assert len(query(in_place, HIGHLIGHTS)) == 1
+
+
+def test_highlights_that_cannot_be_published_are_shown_from_the_last_run_with_a_warning(
+    wrapper: Wrapper, awkward: WhiteBalloon, blocker: Connection
+) -> None:
+    write_bio(awkward, wrapper.export("--stale")[0])
+    query(blocker, f"lock table {TABLE} in share mode")
+    impatient = {"WAREHOUSE_URL": wrapper.environ["WAREHOUSE_URL"] + "&options=-c%20lock_timeout%3D500"}
+    reason = "publishing the highlights failed: canceling statement due to lock timeout"
+    for command in (["show", "1"], ["report", "--output", "page.html"]):
+        shown = wrapper.succeed(*command, **impatient)
+        assert shown.stderr.startswith(f"warning: bios are shown as the last run found them: {reason}")
+    refused = wrapper("freshness", **impatient)
+    assert (refused.code, refused.stdout) == (1, "")
+    assert refused.stderr.startswith(f"wrapper: {reason}")
 
 
 def test_killed_refresh_leaves_the_bios_as_they_were(
@@ -188,12 +243,11 @@ def test_killed_refresh_leaves_the_bios_as_they_were(
 ) -> None:
     for line in wrapper.export("--stale"):
         write_bio(awkward, line)
-    query(blocker, "lock table signal_profiles.signal_profile_highlights in share mode")
+    query(blocker, f"lock table {TABLE} in share mode")
     refreshing = wrapper.start("freshness")
-    waiting = "select count(*) from pg_locks where not granted and relation::regclass::text like '%profile_highlights'"
-    wait_until(lambda: query(warehouse, waiting) == [(1,)])
+    wait_until(lambda: query(warehouse, WAITING) == [(1,)])
     refreshing.kill()
     blocker.rollback()
-    wait_until(lambda: query(warehouse, waiting) == [(0,)])
+    wait_until(lambda: query(warehouse, WAITING) == [(0,)])
     assert query(warehouse, HIGHLIGHTS) == []
     assert wrapper.export("--stale") == []
