@@ -89,7 +89,7 @@ def test_highlights_selector_publishes_highlights_and_no_snapshots(
     assert [user_id for _, user_id in query(warehouse, HIGHLIGHTS)] == [1]
 
 
-def test_bios_that_changed_are_published_without_starting_dbt(
+def test_highlights_that_changed_are_published_without_starting_dbt(
     wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection, without_dbt: dict[str, str]
 ) -> None:
     stale = wrapper.export("--stale")
@@ -108,7 +108,7 @@ def test_bios_that_changed_are_published_without_starting_dbt(
     assert query(warehouse, ROWS) == rows
 
 
-def test_bios_that_fail_a_compiled_data_test_are_left_to_dbt(
+def test_highlights_that_fail_a_compiled_data_test_are_left_to_dbt(
     wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection, without_dbt: dict[str, str]
 ) -> None:
     data_test = "select user_id from signal_profiles_intermediate.int_highlights where snapshot_hash is null"
@@ -136,7 +136,7 @@ def test_statements_in_a_table_of_another_owner_are_left_alone(
     assert "dbt was imported" in wrapper("freshness", **without_dbt).stderr
 
 
-def test_two_bios_of_one_member_in_sqlite_are_an_error_that_names_the_table(
+def test_two_highlights_of_one_member_in_sqlite_are_an_error_that_names_the_table(
     wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
 ) -> None:
     line = wrapper.export("--stale")[0]
@@ -158,7 +158,7 @@ def test_two_bios_of_one_member_in_sqlite_are_an_error_that_names_the_table(
         "drop schema signal_profiles_intermediate cascade",
     ],
 )
-def test_bios_that_changed_are_published_after_an_edit_by_hand(
+def test_highlights_that_changed_are_published_after_an_edit_by_hand(
     wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection, edit: str
 ) -> None:
     definition = f"select pg_get_viewdef('{FRESHNESS}'::regclass)"
@@ -170,7 +170,7 @@ def test_bios_that_changed_are_published_after_an_edit_by_hand(
     assert query(warehouse, definition) == before
 
 
-def test_role_that_the_settings_name_now_may_read_bios_that_are_published_next(
+def test_role_that_the_settings_name_now_may_read_highlights_published_next(
     wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection
 ) -> None:
     (wrapper.cwd / "vars.yml").write_text("bio_roles: [pg_monitor]")
@@ -199,7 +199,9 @@ def in_place(wrapper: Wrapper, whiteballoon: WhiteBalloon, make_database: Callab
     postgres.close()
 
 
-def test_two_bios_of_one_member_fail_a_data_test_and_are_not_published(wrapper: Wrapper, in_place: Connection) -> None:
+def test_two_highlights_of_one_member_fail_a_data_test_and_are_not_published(
+    wrapper: Wrapper, in_place: Connection
+) -> None:
     wrapper.succeed("freshness")
     before = query(in_place, HIGHLIGHTS)
     assert len(before) == 1
@@ -238,7 +240,7 @@ def test_highlights_that_cannot_be_published_are_shown_from_the_last_run_with_a_
     assert refused.stderr.startswith(f"wrapper: {reason}")
 
 
-def test_killed_refresh_leaves_the_bios_as_they_were(
+def test_killed_refresh_leaves_the_highlights_as_they_were(
     wrapper: Wrapper, awkward: WhiteBalloon, warehouse: Connection, blocker: Connection
 ) -> None:
     for line in wrapper.export("--stale"):

@@ -182,7 +182,7 @@ def test_run_on_citus_when_nothing_has_changed_builds_nothing(distributed: Wrapp
     assert (entry["built"], entry["changed"], entry["unchanged"]) == (False, 0, entry["generated"])
 
 
-def test_bios_that_changed_are_published_on_citus_without_starting_dbt(
+def test_highlights_that_changed_are_published_on_citus_without_starting_dbt(
     wrapper: Wrapper, whiteballoon: WhiteBalloon, published: list[dict[str, Any]], without_dbt: dict[str, str]
 ) -> None:
     for line in wrapper.export("--stale"):
