@@ -53,12 +53,13 @@ def publish_if_changed(warehouse: Warehouse, inputs: Inputs, on_progress: Callab
             if unchanged.recall(cursor, settings, Unit.HIGHLIGHTS, Scope(), before) is not None:
                 return
         with warehouse.connection as connection, connection.cursor() as cursor:
-            if compiled.publish(cursor, inputs):
+            if published := compiled.publish(cursor, inputs):
                 remember(cursor, inputs, before)
-                return
-        results = dbt_client.build(settings, dbt_client.HIGHLIGHTS, inputs.sources, {}, on_progress)
-        with warehouse.connection as connection, connection.cursor() as cursor:
-            remember(cursor, inputs, before, results)
+        if not published:
+            results = dbt_client.build(settings, dbt_client.HIGHLIGHTS, inputs.sources, {}, on_progress)
+            with warehouse.connection as connection, connection.cursor() as cursor:
+                remember(cursor, inputs, before, results)
+        warehouse.vacuum()
     except psycopg2.Error as error:
         raise BuildError(f"publishing the highlights failed: {first_line(error)}") from error
 

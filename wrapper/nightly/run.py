@@ -153,6 +153,8 @@ def _run(settings: Settings, request: Request, entry: Entry, listener: Listener)
             if request.output_dir is not None and not request.dry_run:
                 listener.progress("writing files")
                 _write_files(warehouse, request.scope, request.output_dir)
+            if built:
+                warehouse.vacuum()
     return stale_highlights
 
 

@@ -29,6 +29,28 @@ class Warehouse:
         self.connection = connection
         self.run_lock = RunLock(connection, settings.warehouse_schema)
 
+    def vacuum(self) -> None:
+        """Vacuum the tables that have dead rows, if the warehouse is the embedded Postgres.
+
+        It seldom runs for the minute after which autovacuum begins.
+        """
+        if self.settings.warehouse is not None:
+            return
+        self.connection.autocommit = True
+        with self.connection.cursor() as cursor:
+            # So that the rows of this session count.
+            cursor.execute("select pg_stat_force_next_flush()")
+            cursor.execute(
+                """
+                select string_agg(relid::regclass::text, ', ') from pg_stat_all_tables
+                where n_dead_tup > 0 and schemaname <> 'pg_toast'
+                """
+            )
+            [tables] = cursor.fetchone() or [None]
+            if tables is not None:
+                cursor.execute(f"vacuum (skip_locked) {tables}")
+        self.connection.autocommit = False
+
 
 def connect() -> Connection:
     """Return a new connection to the warehouse that open_warehouse() put into libpq's variables.

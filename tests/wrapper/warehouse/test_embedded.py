@@ -52,6 +52,20 @@ def test_embedded_server_is_started_and_stopped_by_commands_and_kept_private(alo
     assert {path.stat().st_mode & 0o077 for path in private} == {0}
 
 
+def test_embedded_server_keeps_no_dead_rows_although_it_stops_before_autovacuum_begins(alone: Wrapper) -> None:
+    whiteballoon = WhiteBalloon(alone.cwd / "data")
+    whiteballoon.group(1)
+    whiteballoon.comment(1, "hello")
+    whiteballoon.execute("insert into user_profile_highlights values (1, 'bio', 'g', 'x', null, null, 0, 0)")
+    counted = "select coalesce(sum(n_dead_tup), 0) from pg_stat_user_tables where schemaname = 'signal_profiles'"
+    alone.snapshot("--all")
+    alone.snapshot("--all", "--rebuild")
+    assert alone.succeed("db", "psql", "-Atc", counted).stdout == "0\n"
+    whiteballoon.execute("update user_profile_highlights set is_stale = 1")
+    alone.succeed("freshness")
+    assert alone.succeed("db", "psql", "-Atc", counted).stdout == "0\n"
+
+
 @pytest.mark.parametrize("command", [["show", "1"], ["report", "--output", "r.html"], ["export"], ["freshness"]])
 def test_reading_commands_before_the_first_run_create_no_server(alone: Wrapper, command: list[str]) -> None:
     looked = alone(*command)
