@@ -22,7 +22,7 @@ cd root
 mount -t proc proc proc
 mount -t sysfs -o ro sysfs sys
 mount -t cgroup2 cgroup2 sys/fs/cgroup
-for folder in dev run tmp; do mount -t tmpfs -o mode=1777 tmpfs "$folder"; done
+for folder in dev run; do mount -t tmpfs -o mode=1777 tmpfs "$folder"; done
 chmod 755 dev run
 mkdir dev/pts dev/shm
 chmod 1777 dev/shm
@@ -34,6 +34,9 @@ mount -t devpts -o newinstance,ptmxmode=666 devpts dev/pts
 ln -s pts/ptmx dev/ptmx
 ln -s /proc/self/fd dev/fd
 : > etc/machine-id
+# The clone may be in /tmp, which systemd would empty.
+mkdir -p etc/tmpfiles.d
+: > etc/tmpfiles.d/tmp.conf
 pivot_root . mnt
 umount --lazy mnt
 exec env -i container=other /lib/systemd/systemd --unit=multi-user.target --log-target=null --show-status=no

@@ -33,7 +33,7 @@ BY_HAND = st.sampled_from(
         "delete from signal_profiles.signal_profile_snapshot_hashes where user_id = 1",
         "update signal_profiles.signal_profile_months set message_count = message_count + 1 where user_id = 1",
         "drop table if exists signal_profiles_intermediate.int_messages",
-        "drop schema signal_profiles_intermediate cascade",
+        "drop schema if exists signal_profiles_intermediate cascade",
         "drop view if exists signal_profiles.signal_profile_links cascade",
     ]
 )
