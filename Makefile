@@ -75,7 +75,7 @@ unit: setup ## pytest, all of it
 coverage: setup ## run pytest and say which branches of the wrapper it misses
 	$(BIN)/python -m pytest --cov=wrapper --cov-branch --cov-report=term-missing:skip-covered
 
-test-faults: setup ## attack the promises of docs/reliability.md at full length (up to an hour on two cores)
+test-faults: setup ## attack the promises of docs/reliability.md at full length (a quarter of an hour to an hour on two cores)
 	$(BIN)/python -m pytest tests/wrapper/faults \
 		tests/wrapper/project/test_pages.py::test_commands_in_contributing_build_only_what_the_rule_changes --full
 
