@@ -1,5 +1,6 @@
 """Publishing highlights by statements that dbt compiled, since they take far less time than the start of dbt."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from wrapper.nightly.unchanged import Inputs, Unit, digest, published_relations
 from wrapper.warehouse import relations
 
 # The unit is this model and all that is built from it, as in the selector `highlights` of selectors.yml.
-_FIRST_MODEL = "model.signal_profiles.int_highlights"
+FIRST_MODEL = "model.signal_profiles.int_highlights"
 _REPLACE_ROWS = sql.SQL("{empty} {table}; insert into {table} ({columns}) select {columns} from ({query}) as built")
 
 
@@ -22,7 +23,8 @@ def publish(cursor: Cursor, inputs: Inputs) -> bool:
     """
     table = relations.compiled_highlights(inputs.settings)
     published = sql.SQL(", ").join(Unit.HIGHLIGHTS.tables(inputs.settings))
-    try:
+    # dbt re-creates a missing table, and names what failed.
+    with contextlib.suppress(psycopg2.ProgrammingError, psycopg2.IntegrityError, psycopg2.DataError):
         cursor.execute(
             # What somebody else may have written is not executed.
             sql.SQL(
@@ -37,20 +39,17 @@ def publish(cursor: Cursor, inputs: Inputs) -> bool:
         [statements] = cursor.fetchone() or [[]]
         # Once WhiteBalloon's own table is read, its migrations wait for this transaction, which must not wait itself.
         cursor.execute(sql.SQL("lock table {} in share update exclusive mode").format(published))
-        for statement in statements:
-            cursor.execute(statement)
-            # The query of a data test finds the rows that fail it.
-            if cursor.description and cursor.fetchone():
-                break
-        else:
-            if statements:
-                cursor.execute(sql.SQL("analyze {}").format(published))
-                return True
-    except (psycopg2.ProgrammingError, psycopg2.IntegrityError, psycopg2.DataError):
-        # dbt re-creates a missing table, and names what failed.
-        pass
+        if statements and all(_passes(cursor, statement) for statement in statements):
+            cursor.execute(sql.SQL("analyze {}").format(published))
+            return True
     cursor.connection.rollback()
     return False
+
+
+def _passes(cursor: Cursor, statement: str) -> bool:
+    """Execute a statement; return False if it is the query of a data test and finds a row."""
+    cursor.execute(statement)
+    return not (cursor.description and cursor.fetchone())
 
 
 def remember(cursor: Cursor, inputs: Inputs, results: Sequence[Any]) -> None:
@@ -68,17 +67,17 @@ def remember(cursor: Cursor, inputs: Inputs, results: Sequence[Any]) -> None:
 
 
 def _compiled_from(cursor: Cursor, inputs: Inputs) -> str:
-    """Return a digest of what the statements depend on, and of the published relations, of which they replace rows."""
+    """Return a digest of what the statements depend on: the rules, the database and the published relations."""
     database = cursor.connection.info.dbname
     return digest([database, inputs.rules(cursor), published_relations(cursor, inputs.settings)])
 
 
 def _statements(cursor: Cursor, results: Sequence[Any]) -> Iterator[str]:
     """Return the unit's statements in order: those that replace all rows of a table, and the queries of data tests."""
-    unit = {_FIRST_MODEL}
+    unit = {FIRST_MODEL}
     # Each result comes after those that it depends on.
     for node in (result.node for result in results):
-        if node.unique_id != _FIRST_MODEL and unit.isdisjoint(node.depends_on_nodes):
+        if node.unique_id != FIRST_MODEL and unit.isdisjoint(node.depends_on_nodes):
             continue
         unit.add(node.unique_id)
         if node.resource_type == "test":

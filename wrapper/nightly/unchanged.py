@@ -81,7 +81,7 @@ class Inputs:
     loaded: dict[str, str]
 
     def rules(self, cursor: Cursor) -> dict[str, object]:
-        """Return all but WhiteBalloon's rows that decides what is published."""
+        """Return what decides the published rows, apart from WhiteBalloon's own rows."""
         return {
             "project": project_digest(),
             "server": cursor.connection.info.server_version,

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from wrapper import LinkStat, SignalProfileSnapshot, TagStat
 from wrapper.dbt_project import PROJECT_DIR, project_vars
+from wrapper.nightly.compiled import FIRST_MODEL
 
+SELECTORS = PROJECT_DIR / "selectors.yml"
 PUBLISHED = "model.signal_profiles.signal_profile_snapshots"
-FIRST = "model.signal_profiles.int_highlights"
 HIGHLIGHTS = "model.signal_profiles.signal_profile_highlights"
 TABLES = {
     PUBLISHED,
@@ -85,14 +87,17 @@ def test_data_tests_read_only_what_the_published_rows_are_built_from(parsed: tup
 
 
 def test_highlights_are_tables_replaced_whole_and_a_view(parsed: tuple[Any, list[str]]) -> None:
-    """The wrapper repeats what dbt compiled for them, in these two ways alone."""
+    """The wrapper repeats what dbt compiled for the selector's models, in these two ways alone."""
     manifest = parsed[0]
     manifest.build_parent_and_child_maps()
     unit = {
         node.name: (node.config.materialized, node.config.incremental_strategy)
         for node in manifest.nodes.values()
-        if node.resource_type == "model" and FIRST in {node.unique_id, *ancestors(manifest, node.unique_id)}
+        if node.resource_type == "model" and FIRST_MODEL in {node.unique_id, *ancestors(manifest, node.unique_id)}
     }
+    [selector] = [it for it in yaml.safe_load(SELECTORS.read_text())["selectors"] if it["name"] == "highlights"]
+    below = selector["definition"]["union"][0]
+    assert below == {"method": "fqn", "value": FIRST_MODEL.split(".")[-1], "children": True}
     view = unit.pop("signal_profile_highlight_freshness")
     assert view[0] == "published_view"
     assert unit == {"int_highlights": ("table", None), "signal_profile_highlights": ("incremental", "replace_all")}
